@@ -1,0 +1,31 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='merge',
+        unique_key='product_id',
+        indexes=[
+            {'columns': ['product_id'], 'unique': true},
+            {'columns': ['evidence_transaction_id']},
+            {'columns': ['source_transaction_id']},
+        ],
+        pre_hook="{{ follow('transaction') }}",
+    )
+}}
+
+with
+
+member as (
+    {{ dimension_members('product_id', ['product_name']) }}
+),
+
+final as (
+    select
+        product_id,
+        product_name,
+        evidence_transaction_id,
+        source_transaction_id,
+        load_timestamp
+    from member
+)
+
+select * from final

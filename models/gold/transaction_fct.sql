@@ -1,0 +1,48 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='merge',
+        unique_key='transaction_id',
+        indexes=[
+            {'columns': ['transaction_id'], 'unique': true},
+            {'columns': ['source_transaction_id']},
+        ],
+        pre_hook="{{ follow('transaction') }}",
+    )
+}}
+
+with
+
+{% if is_incremental() %}
+    affected as (
+        {{ affected_transactions() }}
+    ),
+{% endif %}
+
+sale as (
+    select
+        transaction_id,
+        customer_id,
+        product_id,
+        location_id,
+        transaction_date,
+        source_transaction_id,
+        quantity,
+        price,
+        tax,
+        load_timestamp
+    from {{ ref('transaction') }}
+),
+
+final as (
+    select *
+    {% if is_incremental() %}
+        -- A key that silver no longer has finds no sale: its row leaves the table.
+        from affected
+        left join sale using (transaction_id)
+    {% else %}
+        from sale
+    {% endif %}
+)
+
+select * from final

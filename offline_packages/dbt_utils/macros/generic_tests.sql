@@ -1,0 +1,28 @@
+{% test unique_combination_of_columns(model, combination_of_columns, quote_columns=false) %}
+    {%- set columns = combination_of_columns | join(', ') if not quote_columns
+        else '"' ~ combination_of_columns | join('", "') ~ '"' -%}
+    select {{ columns }}
+    from {{ model }}
+    group by {{ columns }}
+    having count(*) > 1
+{% endtest %}
+
+{% test expression_is_true(model, expression, column_name=none) %}
+    select 1
+    from {{ model }}
+    where not ({{ column_name }} {{ expression }})
+{% endtest %}
+
+{% test accepted_range(model, column_name, min_value=none, max_value=none, inclusive=true) %}
+    {%- set or_equal = '=' if inclusive else '' %}
+    select {{ column_name }}
+    from {{ model }}
+    where
+        false
+        {%- if min_value is not none %}
+            or not {{ column_name }} >{{ or_equal }} {{ min_value }}
+        {%- endif %}
+        {%- if max_value is not none %}
+            or not {{ column_name }} <{{ or_equal }} {{ max_value }}
+        {%- endif %}
+{% endtest %}

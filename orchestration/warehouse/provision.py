@@ -1,0 +1,194 @@
+"""Databases, roles, grants, the landing tables and the door between them.
+
+`python -m orchestration.warehouse.provision` brings a PostgreSQL server, new or old, to what
+`docs/decisions/0002-databases-and-roles.md` describes. Embedded server, containers, CI and tests
+all use it, and it may be run at any time: what is right already is left alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from orchestration.warehouse import settings
+from orchestration.warehouse.errors import UserError, one_line
+
+SCRIPTS = Path(__file__).parent / "provisioning"
+WAREHOUSES = ("dev", "pro")
+MINIMUM_VERSION = 170000  # MERGE … RETURNING, transaction_timeout, built-in C.UTF-8
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+def _connect(database: str) -> Connection:
+    try:
+        connection = psycopg.connect(
+            settings.conninfo(database, settings.admin()), autocommit=True
+        )
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[-1]
+        start = "`make run` starts it" if settings.is_embedded() else "is it up, and the password right?"
+        raise UserError(
+            f"no connection to PostgreSQL at {settings.host()}:{settings.port()} "
+            f"as {settings.admin()} ({reason}); {start}"
+        ) from error
+    connection.execute("set client_min_messages = warning")
+    return connection
+
+
+def _fetch(connection: Connection, query: str, *parameters: object) -> list[tuple[object, ...]]:
+    return connection.execute(query, parameters).fetchall()
+
+
+def _roles(connection: Connection, passwords: dict[str, str]) -> None:
+    known = {name for (name,) in _fetch(connection, "select rolname from pg_roles")}
+    if "analysts" not in known:
+        connection.execute("create role analysts nologin")
+    for role in (*settings.SERVICE_ROLES, settings.analyst()):
+        name = sql.Identifier(role)
+        # Hashed here, so that no statement and no server log ever holds a password.
+        verifier = connection.pgconn.encrypt_password(
+            passwords[role].encode(), role.encode(), b"scram-sha-256"
+        ).decode()
+        if role not in known:
+            connection.execute(sql.SQL("create role {} login").format(name))
+        connection.execute(
+            sql.SQL("alter role {} with login nosuperuser nocreatedb nocreaterole password {}").format(
+                name, sql.Literal(verifier)
+            )
+        )
+    connection.execute(
+        sql.SQL("grant analysts to {}").format(sql.Identifier(settings.analyst()))
+    )
+    # A loader that hangs must not hold back for ever what the warehouse may read.
+    connection.execute("alter role loader set transaction_timeout = '15min'")
+
+
+def _databases(connection: Connection) -> None:
+    known = {name for (name,) in _fetch(connection, "select datname from pg_database")}
+    for database in settings.DATABASES:
+        name = sql.Identifier(database)
+        if database not in known:
+            # Byte order is the fastest collation, the same on every machine and after every upgrade.
+            connection.execute(
+                sql.SQL(
+                    "create database {} template template0 encoding 'UTF8' "
+                    "locale_provider builtin builtin_locale 'C.UTF-8' locale 'C'"
+                ).format(name)
+            )
+        connection.execute(sql.SQL("revoke all on database {} from public").format(name))
+    for grant in (
+        "grant connect, temporary on database data_lake to loader",
+        "grant connect on database data_lake to lake_reader",
+        "grant connect, temporary, create on database dev to analysts, dbt_ci",
+        "grant connect, temporary, create on database pro to dbt_pro",
+        "grant connect, temporary on database pro to analysts, dbt_ci",
+    ):
+        connection.execute(grant)
+
+
+def _foreign_tables(lake: Connection, warehouse: Connection) -> None:
+    """Give the warehouse a foreign table for each landing table, and each of its columns."""
+    columns = """
+        select table_name, column_name, data_type from information_schema.columns
+        where table_schema = %s order by table_name, ordinal_position
+    """
+    have = _fetch(warehouse, columns, "data_lake")
+    for table, column, data_type in _fetch(lake, columns, "forex"):
+        if table not in {row[0] for row in have}:
+            warehouse.execute(
+                sql.SQL(
+                    "import foreign schema forex limit to ({}) from server data_lake into data_lake"
+                ).format(sql.Identifier(str(table)))
+            )
+            have = _fetch(warehouse, columns, "data_lake")
+        elif (table, column, data_type) not in have:
+            # A column added to the landing table later; the type is the lake's own catalogue entry.
+            warehouse.execute(
+                sql.SQL("alter foreign table data_lake.{} add column {} {}").format(
+                    sql.Identifier(str(table)), sql.Identifier(str(column)), sql.SQL(str(data_type))
+                )
+            )
+
+
+def _warehouse(connection: Connection, lake: Connection, lake_reader_password: str) -> None:
+    connection.execute((SCRIPTS / "warehouse.sql").read_bytes())
+    # As seen from the server itself, the lake is the same server.
+    port = _fetch(connection, "select current_setting('port')")[0][0]
+    server_options = {
+        "host": "127.0.0.1",
+        "port": str(port),
+        "dbname": "data_lake",
+        "fetch_size": "20000",
+    }
+    _set_options(connection, "server data_lake", "pg_foreign_server", server_options)
+    _set_options(
+        connection,
+        "user mapping for public server data_lake",
+        "pg_user_mapping",
+        {"user": "lake_reader", "password": lake_reader_password},
+    )
+    _foreign_tables(lake, connection)
+    readers = {"dev": "analysts, dbt_ci", "pro": "analysts, dbt_ci, dbt_pro"}
+    database = str(connection.info.dbname)
+    for grant in ("usage on schema", "select on all tables in schema"):
+        connection.execute(f"grant {grant} data_lake to {readers[database]}")
+    if database == "pro":
+        # Whatever dbt builds in pro, analysts and CI can read; nobody but dbt_pro can write.
+        for grant in ("usage on schemas", "select on tables"):
+            connection.execute(
+                f"alter default privileges for role dbt_pro grant {grant} to analysts, dbt_ci"
+            )
+
+
+def _set_options(
+    connection: Connection, what: str, catalogue: str, wanted: dict[str, str]
+) -> None:
+    """Set the options of a foreign server or user mapping, and only those that differ."""
+    column = {"pg_foreign_server": "srvoptions", "pg_user_mapping": "umoptions"}[catalogue]
+    found = _fetch(connection, f"select unnest({column}) from {catalogue}")
+    have = dict(str(option).split("=", 1) for (option,) in found)
+    changes = [
+        sql.SQL("{} {} {}").format(
+            sql.SQL("set" if name in have else "add"), sql.Identifier(name), sql.Literal(value)
+        )
+        for name, value in wanted.items()
+        if have.get(name) != value
+    ]
+    if changes:
+        connection.execute(
+            sql.SQL("alter {} options ({})").format(sql.SQL(what), sql.SQL(", ").join(changes))
+        )
+
+
+def provision() -> None:
+    """Bring the server to the state that this module describes."""
+    passwords = settings.ensure_passwords()
+    with _connect("postgres") as server:
+        if server.info.server_version < MINIMUM_VERSION:
+            raise UserError(
+                f"PostgreSQL {server.info.parameter_status('server_version')} at "
+                f"{settings.host()}:{settings.port()} is too old; give a server of version 17 or later"
+            )
+        # Two provisionings at once would trip over each other's half-made roles.
+        server.execute("select pg_advisory_lock(hashtext('forex_warehouse.provision'))")
+        _roles(server, passwords)
+        _databases(server)
+        with _connect("data_lake") as lake:
+            lake.execute((SCRIPTS / "landing.sql").read_bytes())
+            for database in WAREHOUSES:
+                with _connect(database) as warehouse:
+                    _warehouse(warehouse, lake, passwords["lake_reader"])
+
+
+@one_line
+def main() -> int:
+    """Run the command line."""
+    provision()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

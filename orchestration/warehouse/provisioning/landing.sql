@@ -1,0 +1,97 @@
+-- The landing schema of `data_lake`. Run by provision.py; running it again changes nothing.
+
+create schema if not exists forex;
+
+create table if not exists forex.customer_transactions (
+    transaction_id text primary key,
+    customer_id text,
+    transaction_date text,
+    product_id text,
+    product_name text,
+    quantity text,
+    price text,
+    tax text,
+    customer_first_name text,
+    customer_last_name text,
+    customer_email text,
+    customer_phone text,
+    customer_country text,
+    customer_city text,
+    source_file text,
+    source_line bigint,
+    load_timestamp timestamptz not null default now(),
+    -- The transaction that last wrote the row: what "changed since" is read by. A time stamp
+    -- cannot serve: a load that began earlier may commit later.
+    -- See docs/decisions/0003-watermarks-are-transaction-ids.md
+    load_xid bigint not null default pg_current_xact_id()::text::bigint
+);
+
+create index if not exists customer_transactions_load_xid
+on forex.customer_transactions (load_xid);
+
+create or replace function forex.stamp_load_xid() returns trigger
+language plpgsql as $$
+begin
+    new.load_xid := pg_current_xact_id()::text::bigint;
+    return new;
+end
+$$;
+
+-- A trigger and not the loader's duty: whoever updates a row, the warehouse hears of it.
+create or replace trigger stamp_load_xid
+before update on forex.customer_transactions
+for each row execute function forex.stamp_load_xid();
+
+-- Every transaction with a number below `low_water_mark` has ended, so whatever it wrote is
+-- visible to the reader's snapshot; all others may still commit.
+create or replace view forex.read_horizon as
+select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as low_water_mark;
+
+create table if not exists forex.rejected_row (
+    source_file text not null,
+    source_line bigint not null,
+    reason text not null,
+    raw_line text not null,
+    load_timestamp timestamptz not null default now()
+);
+
+-- The same bad line of the same file is told once, however often the file is loaded.
+create unique index if not exists rejected_row_once
+on forex.rejected_row (source_file, source_line, reason, md5(raw_line));
+
+create table if not exists forex.load_ledger (
+    load_id bigint generated always as identity primary key,
+    source_file text not null,
+    content_sha256 text not null,
+    chunk_count integer,
+    rows_read bigint,
+    rows_inserted bigint,
+    rows_updated bigint,
+    rows_unchanged bigint,
+    rows_superseded bigint,
+    rows_rejected bigint,
+    started_at timestamptz not null default now(),
+    finished_at timestamptz,
+    constraint every_row_is_accounted_for check (
+        finished_at is null
+        or rows_read
+        = rows_inserted + rows_updated + rows_unchanged + rows_superseded + rows_rejected
+    )
+);
+
+create table if not exists forex.load_chunk (
+    load_id bigint not null references forex.load_ledger on delete cascade,
+    chunk integer not null,
+    rows_staged bigint not null,
+    rows_inserted bigint not null,
+    rows_updated bigint not null,
+    rows_unchanged bigint not null,
+    rows_superseded bigint not null,
+    primary key (load_id, chunk)
+);
+
+revoke all on schema forex from public;
+grant usage on schema forex to loader, lake_reader;
+grant select on all tables in schema forex to loader, lake_reader;
+grant insert, update on all tables in schema forex to loader;
+revoke insert, update on forex.read_horizon from loader;

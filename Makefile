@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-SOURCE ?= landing
+SOURCE ?= orchestration/sample/customer_transactions.csv
 TARGET ?= dev
 DB ?= dev
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -57,3 +57,50 @@ server: setup ## start the embedded PostgreSQL server (or use WAREHOUSE_HOST's) 
 .PHONY: stop
 stop: ## stop the embedded server
 	@test ! -x .venv/bin/python || $(RUN) orchestration.warehouse.server stop
+
+.PHONY: run
+run: ## load SOURCE=file-or-folder, build TARGET=dev|pro, report
+	@case "$(TARGET)" in dev|pro) ;; *) echo "error: TARGET is '$(TARGET)'; give dev or pro" >&2; exit 2;; esac
+	@test -r "$(SOURCE)" || { echo "error: SOURCE is '$(SOURCE)', which does not exist or cannot be read; give a CSV file or a folder of them" >&2; exit 2; }
+	@$(MAKE) server
+	@started=$$(date -u +%Y-%m-%dT%H:%M:%SZ); \
+		$(RUN) orchestration.loader "$(SOURCE)"; \
+		outcome=0; .venv/bin/dbt build --target $(TARGET) || outcome=$$?; \
+		echo; $(RUN) orchestration.warehouse.report --since "$$started"; \
+		exit $$outcome
+
+.PHONY: dsn
+dsn: ## print a libpq connection string of DB=data_lake|dev|pro
+	@test -x .venv/bin/python || { echo "error: nothing is installed yet; run: make run" >&2; exit 2; }
+	@$(RUN) orchestration.warehouse.dsn "$(DB)"
+
+.PHONY: lint
+lint: setup ## ruff, mypy, sqlfluff, dbt parse with warnings as errors
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --quiet --check .
+	@.venv/bin/mypy --no-error-summary --cache-dir .cache/mypy
+	@.venv/bin/dbt --quiet --warn-error parse --target ci
+	@.venv/bin/sqlfluff lint --processes 2 --disable-progress-bar models tests
+
+.PHONY: docs
+docs: server ## build the dbt documentation: target/static_index.html
+	@.venv/bin/dbt --quiet docs generate --static --target $(TARGET)
+	@echo "open target/static_index.html"
+
+.PHONY: test
+test: setup ## everything that needs no Docker; ends with pytest's summary line
+	@$(MAKE) lint
+	@.venv/bin/pytest
+
+.PHONY: clean
+clean: stop ## remove what the commands made: server, environments, caches, builds
+	@rm -rf .server .tools .venv .venv-airflow .cache .pytest_cache .hypothesis .mypy_cache .ruff_cache \
+		dbt_packages logs target
+
+.PHONY: lock
+lock: .tools/ready ## compile requirements/*.in into the hashed locks beside them
+	@for name in uv dbt dev airflow; do \
+		test -f requirements/$$name.in || continue; \
+		.tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+			--no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt; \
+	done

@@ -7,17 +7,6 @@
     {{ generate_schema_name('audit') | trim }}.watermark
 {%- endmacro %}
 
-{% macro create_watermark_table() -%}
-    {%- if flags.WHICH in ('build', 'run') -%}
-        create schema if not exists {{ generate_schema_name('audit') | trim }};
-        create table if not exists {{ watermark_table() }} (
-            model text primary key,
-            lake_horizon bigint,
-            version timestamptz not null
-        )
-    {%- endif -%}
-{%- endmacro %}
-
 {% macro _watermark_of(model_name, column, unknown) -%}
     {%- if not execute -%}
         {{ return(unknown) }}
@@ -37,7 +26,11 @@
 {%- endmacro %}
 
 {% macro lake_horizon() -%}
-    {{ return(_watermark_of(this.name, 'lake_horizon', "'0'") ~ '::bigint') }}
+    {{ return(lake_horizon_of(this.name)) }}
+{%- endmacro %}
+
+{% macro lake_horizon_of(model_name) -%}
+    {{ return(_watermark_of(model_name, 'lake_horizon', "'0'") ~ '::bigint') }}
 {%- endmacro %}
 
 {% macro this_version() -%}
@@ -45,11 +38,22 @@
 {%- endmacro %}
 
 {% macro follow_lake() -%}
-    insert into {{ watermark_table() }} as mark (model, lake_horizon, version)
-    select '{{ this.name }}', low_water_mark, {{ this_version() }}
-    from {{ source('forex', 'read_horizon') }}
-    on conflict (model) do update
-    set lake_horizon = excluded.lake_horizon, version = excluded.version
+    {#- Versions only grow: what follows asks for "later than". Were another build ahead of this
+        one, rows stamped with this version would never be seen, so this build stops instead. -#}
+    do $$
+    begin
+        insert into {{ watermark_table() }} as mark (model, lake_horizon, version)
+        select '{{ this.name }}', low_water_mark, {{ this_version() }}
+        from {{ source('forex', 'read_horizon') }}
+        on conflict (model) do update
+        set lake_horizon = excluded.lake_horizon, version = excluded.version
+        where mark.version < excluded.version or {{ should_full_refresh() }};
+        if not found then
+            raise exception 'a later build of {{ this.name }} has finished already'
+            using hint = 'Run the build again; if this machine''s clock was set back, with --full-refresh.';
+        end if;
+    end
+    $$
 {%- endmacro %}
 
 {% macro follow(model_name) -%}

@@ -37,7 +37,8 @@ missing as (
         source_line,
         load_timestamp
     from changed
-    where {{ clean_text('quantity') }} is null
+    -- In this form postgres_fdw lets the lake do the filtering.
+    where {{ is_blank('quantity') }}
 ),
 
 final as (

@@ -12,6 +12,8 @@
     )
 }}
 
+-- depends_on: {{ ref('cleaned_transaction') }}
+
 with
 
 member as (

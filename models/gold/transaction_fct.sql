@@ -11,6 +11,8 @@
     )
 }}
 
+-- depends_on: {{ ref('cleaned_transaction') }}
+
 with
 
 {% if is_incremental() %}

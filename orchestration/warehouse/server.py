@@ -76,9 +76,11 @@ def _unprivileged() -> tuple[list[str], dict[str, Any]]:
         return [], {}
     account: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []}
     namespace = ["unshare", "--user", "--map-user=nobody", "--map-group=nogroup"]
-    with contextlib.suppress(OSError):
-        if _succeeds([str(_binaries() / "postgres"), "--version"], account):
-            return [], account
+    for path in (_binaries() / "postgres", settings.SERVER_FOLDER.parent):
+        if not _succeeds(["test", "-x", str(path)], account):
+            break
+    else:
+        return [], account
     with contextlib.suppress(OSError):
         if _succeeds([*namespace, "true"], {}):
             return namespace, {}
@@ -191,27 +193,44 @@ def start() -> None:
         _check_port_free(port)
         prefix, account = _unprivileged()
         _initialise(prefix, account)
-        extra = os.environ.get("WAREHOUSE_SERVER_OPTIONS", "").split()
-        options = [f"{name}={value}" for name, value in SERVER_OPTIONS.items()] + extra
-        log = settings.SERVER_FOLDER / "postgresql.log"
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                [*prefix, str(_binaries() / "postgres"), "-D", str(_data()), "-p", str(port)]
-                + [part for option in options for part in ("-c", option)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                **account,
-            )
-        deadline = time.monotonic() + START_SECONDS
-        while not _answers(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                reason = (log.read_text(errors="replace").strip().splitlines() or ["no message"])[-1]
-                raise UserError(f"the embedded server did not start: {reason} (see {log})")
-            time.sleep(0.05)
+        _launch(port, prefix, account)
         (settings.SERVER_FOLDER / "port").write_text(f"{port}\n")
+
+
+def _launch(port: int, prefix: list[str], account: dict[str, Any]) -> None:
+    """Start the server process and wait until it answers."""
+    options = [f"{name}={value}" for name, value in SERVER_OPTIONS.items()]
+    options += os.environ.get("WAREHOUSE_SERVER_OPTIONS", "").split()
+    command = [*prefix, str(_binaries() / "postgres"), "-D", str(_data()), "-p", str(port)]
+    command += [part for option in options for part in ("-c", option)]
+    log = settings.SERVER_FOLDER / "postgresql.log"
+    deadline = time.monotonic() + START_SECONDS
+    process: subprocess.Popen[bytes] | None = None
+    while process is None or not _answers(port):
+        if process is None or process.poll() is not None:
+            reason = _last_error(log) if process else ""
+            # The children of a server that was killed take a moment to notice and go.
+            lingering = "still in use" in reason or "already exists" in reason
+            if process and not lingering or time.monotonic() > deadline:
+                raise UserError(f"the embedded server did not start: {reason} (see {log})")
+            with log.open("ab") as output:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    **account,
+                )
+        elif time.monotonic() > deadline:
+            process.kill()
+            raise UserError(f"the embedded server does not answer on port {port} (see {log})")
+        time.sleep(0.05)
+
+
+def _last_error(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return next((line for line in reversed(lines) if "FATAL:" in line), "no message")
 
 
 def _stop() -> None:

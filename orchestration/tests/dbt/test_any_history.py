@@ -1,0 +1,134 @@
+"""Any history of loads and builds gives the warehouse that a full refresh gives.
+
+Hypothesis plays histories: files with new rows, corrections, the same ids and natural keys again, keys
+that collide and part, values that turn bad and good; builds of all models or of some in between.
+`HISTORIES` sets how many (`make test-deep` plays many); the seed is in pytest's header.
+"""
+
+import os
+from itertools import count
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from orchestration.loader.pipeline import load_file
+from orchestration.tests.support import Dbt, contents, write_csv
+
+HISTORIES = int(os.environ.get("HISTORIES", "12"))
+
+# Few values, so that rows meet: in ids, in natural keys, in members of dimensions.
+RECORD = st.fixed_dictionaries(
+    {
+        "transaction_id": st.sampled_from("abcdef"),
+        "customer_first_name": st.sampled_from(["Ada", "Ada", "Ben", " ", "Ada-Ben"]),
+        "product_name": st.sampled_from(["Product A", "Product B"]),
+        "transaction_date": st.sampled_from(["2023-07-11", "11/07/2023", "2024-02-29", "31-02-2023"]),
+        "quantity": st.sampled_from(["", "1.0", "two", "2.5"]),
+        "price": st.sampled_from(["10", "10", "Two Hundred", "ten and and"]),
+        "customer_city": st.sampled_from(["Madrid", "Lyon", "Cork"]),
+    }
+)
+FILE = st.lists(RECORD, min_size=1, max_size=5)
+SOME = st.sampled_from(
+    [
+        "cleaned_transaction",
+        "missing_quantity",
+        "transaction",
+        "superseded_transaction",
+        "transaction_fct",
+        "customer_dim location_dim",
+        "product_dim date_dim",
+        "silver",
+        "gold",
+        "+transaction",
+        "+transaction_fct",
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def dbts(server, tmp_path_factory):
+    """The incremental warehouse (`dev`) and the one that is always refreshed in full (`ci`)."""
+    folder = tmp_path_factory.mktemp("dbt")
+    incremental, refreshed = Dbt("dev", folder / "dev"), Dbt("ci", folder / "ci")
+    incremental("run")
+    return incremental, refreshed
+
+
+class History(RuleBasedStateMachine):
+    """One history; `dbts`, `server` and `folder` are set by the test."""
+
+    def __init__(self):
+        super().__init__()
+        self.files = []
+        self.names = count(1)
+        self.lake = psycopg.connect(self.server("data_lake", "postgres"), autocommit=True)
+        self.dev = psycopg.connect(self.server("dev", "postgres"), autocommit=True)
+        self.lake.execute(
+            "truncate forex.customer_transactions, forex.rejected_row, forex.load_chunk, forex.load_ledger"
+        )
+        # Empty tables and marks: what a first build on an empty lake leaves, without its cost.
+        self.dev.execute(
+            "truncate analyst_bronze.missing_quantity, analyst_silver.cleaned_transaction,"
+            " analyst_silver.transaction, analyst_silver.superseded_transaction,"
+            " analyst_gold.customer_dim, analyst_gold.product_dim, analyst_gold.location_dim,"
+            " analyst_gold.date_dim, analyst_gold.transaction_fct"
+        )
+
+    def _load(self, records):
+        path = write_csv(self.folder / f"{next(self.names)}.csv", records)
+        load_file(str(path), self.server("data_lake", "loader"), workers=1)
+
+    @rule(records=FILE)
+    def load(self, records):
+        self.files.append(records)
+        self._load(records)
+
+    @rule(which=st.integers(min_value=0))
+    def load_again(self, which):
+        if self.files:
+            self._load(self.files[which % len(self.files)])
+
+    @rule(selection=SOME)
+    def build_some(self, selection):
+        self.dbts[0]("run", "--select", *selection.split())
+
+    @rule()
+    def build_all(self):
+        self.dbts[0]("run")
+
+    @rule(selection=SOME)
+    def refresh_some(self, selection):
+        self.dbts[0]("run", "--full-refresh", "--select", *selection.split())
+
+    def teardown(self):
+        try:
+            self.dbts[0]("run")
+            self.dbts[1]("run", "--full-refresh")
+            incremental, refreshed = contents(self.dev, "analyst_"), contents(self.dev, "ci_local_")
+            for model, rows in refreshed.items():
+                assert incremental[model] == rows, model
+            (landed,) = self.lake.execute("select count(*) from forex.customer_transactions").fetchone()
+            parts = ("transaction", "rejected_transaction", "superseded_transaction")
+            assert landed == sum(len(incremental[part]) for part in parts)
+        finally:
+            self.lake.close()
+            self.dev.close()
+
+
+def test_any_history_equals_a_full_refresh(dbts, server, tmp_path):
+    machine = type("AnyHistory", (History,), {"dbts": dbts, "server": staticmethod(server), "folder": tmp_path})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=HISTORIES,
+            stateful_step_count=7,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )

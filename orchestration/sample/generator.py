@@ -78,8 +78,9 @@ def transactions(rows: int, seed: int = 1, defects: float = 0.0) -> Iterator[lis
         rows: How many; the ids start at 1001.
         seed: Another seed gives other rows.
         defects: Share, 0 to 1, of rows with something that cannot be landed or cleaned.
+
     """
-    rng = random.Random(seed)  # made-up data, not a secret
+    rng = random.Random(seed)  # noqa: S311 - made-up data, not a secret
     customers = max(1, math.ceil(rows * 0.6))
     products = max(5, math.ceil(math.sqrt(rows) / 4))
     cities = max(1, math.ceil(rows**0.4 / len(PLACES)))

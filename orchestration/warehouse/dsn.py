@@ -18,7 +18,11 @@ def main() -> int:
         raise UserError(f"DB is {database!r}; give one of {', '.join(settings.DATABASES)}")
     if not settings.passwords():
         raise UserError("there is no warehouse yet; run: make run")
-    print(settings.conninfo(database, "lake_reader" if database == "data_lake" else settings.analyst()))
+    print(
+        settings.conninfo(
+            database, "lake_reader" if database == "data_lake" else settings.analyst()
+        )
+    )
     return 0
 
 

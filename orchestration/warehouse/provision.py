@@ -24,12 +24,14 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 def _connect(database: str) -> Connection:
     try:
-        connection = psycopg.connect(
-            settings.conninfo(database, settings.admin()), autocommit=True
-        )
+        connection = psycopg.connect(settings.conninfo(database, settings.admin()), autocommit=True)
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[-1]
-        start = "`make run` starts it" if settings.is_embedded() else "is it up, and the password right?"
+        start = (
+            "`make run` starts it"
+            if settings.is_embedded()
+            else "is it up, and the password right?"
+        )
         raise UserError(
             f"no connection to PostgreSQL at {settings.host()}:{settings.port()} "
             f"as {settings.admin()} ({reason}); {start}"
@@ -55,13 +57,11 @@ def _roles(connection: Connection, passwords: dict[str, str]) -> None:
         if role not in known:
             connection.execute(sql.SQL("create role {} login").format(name))
         connection.execute(
-            sql.SQL("alter role {} with login nosuperuser nocreatedb nocreaterole password {}").format(
-                name, sql.Literal(verifier)
-            )
+            sql.SQL(
+                "alter role {} with login nosuperuser nocreatedb nocreaterole password {}"
+            ).format(name, sql.Literal(verifier))
         )
-    connection.execute(
-        sql.SQL("grant analysts to {}").format(sql.Identifier(settings.analyst()))
-    )
+    connection.execute(sql.SQL("grant analysts to {}").format(sql.Identifier(settings.analyst())))
     # A loader that hangs must not hold back for ever what the warehouse may read.
     connection.execute("alter role loader set transaction_timeout = '15min'")
 
@@ -71,7 +71,7 @@ def _databases(connection: Connection) -> None:
     for database in settings.DATABASES:
         name = sql.Identifier(database)
         if database not in known:
-            # Byte order is the fastest collation, the same on every machine and after every upgrade.
+            # Byte order: the fastest collation, the same on every machine, upgrade after upgrade.
             connection.execute(
                 sql.SQL(
                     "create database {} template template0 encoding 'UTF8' "
@@ -143,9 +143,7 @@ def _warehouse(connection: Connection, lake: Connection, lake_reader_password: s
             )
 
 
-def _set_options(
-    connection: Connection, what: str, catalogue: str, wanted: dict[str, str]
-) -> None:
+def _set_options(connection: Connection, what: str, catalogue: str, wanted: dict[str, str]) -> None:
     """Set the options of a foreign server or user mapping, and only those that differ."""
     column = {"pg_foreign_server": "srvoptions", "pg_user_mapping": "umoptions"}[catalogue]
     found = _fetch(connection, f"select unnest({column}) from {catalogue}")
@@ -170,7 +168,7 @@ def provision() -> None:
         if server.info.server_version < MINIMUM_VERSION:
             raise UserError(
                 f"PostgreSQL {server.info.parameter_status('server_version')} at "
-                f"{settings.host()}:{settings.port()} is too old; give a server of version 17 or later"
+                f"{settings.host()}:{settings.port()} is too old; version 17 or later is needed"
             )
         # Two provisionings at once would trip over each other's half-made roles.
         server.execute("select pg_advisory_lock(hashtext('forex_warehouse.provision'))")

@@ -10,7 +10,6 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -66,7 +65,7 @@ class Warehouse:
     def rows(self, query: str, *models: str) -> list[Row]:
         """Run a query in which each {} stands for the relation of a model."""
         names = [sql.Identifier(*self._relations[model]) for model in models]
-        return self._connection.execute(sql.SQL(query).format(*names)).fetchall()  # type: ignore[arg-type]
+        return self._connection.execute(sql.SQL(query).format(*names)).fetchall()
 
 
 def _loads(since: str) -> list[Row]:
@@ -96,7 +95,9 @@ def _built(results: list[dict[str, Any]]) -> list[Row]:
         if kind == "model":
             written = result["adapter_response"].get("rows_affected")
             seconds = round(result["execution_time"], 2)
-            rows.append((name, result["status"], "view" if written in (None, -1) else written, seconds))
+            rows.append(
+                (name, result["status"], "view" if written in (None, -1) else written, seconds)
+            )
     return rows
 
 
@@ -110,7 +111,9 @@ def report(since: str) -> str:
     loads = _loads(since)
     built = _built(run["results"])
     outcomes = Counter(
-        result["status"] for result in run["results"] if not result["unique_id"].startswith("model.")
+        result["status"]
+        for result in run["results"]
+        if not result["unique_id"].startswith("model.")
     )
     parts = [
         _table("Loaded into the lake", ("file", *COUNTS), loads),
@@ -185,7 +188,9 @@ def main() -> int:
         print(report(parser.parse_args().since))
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"no connection to the warehouse ({reason}); `make server` starts it") from error
+        raise UserError(
+            f"no connection to the warehouse ({reason}); `make server` starts it"
+        ) from error
     return 0
 
 

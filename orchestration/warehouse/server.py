@@ -211,7 +211,7 @@ def _launch(port: int, prefix: list[str], account: dict[str, Any]) -> None:
             reason = _last_error(log) if process else ""
             # The children of a server that was killed take a moment to notice and go.
             lingering = "still in use" in reason or "already exists" in reason
-            if process and not lingering or time.monotonic() > deadline:
+            if (process and not lingering) or time.monotonic() > deadline:
                 raise UserError(f"the embedded server did not start: {reason} (see {log})")
             with log.open("ab") as output:
                 process = subprocess.Popen(
@@ -241,7 +241,9 @@ def _stop() -> None:
     deadline = time.monotonic() + START_SECONDS
     while _pid() is not None:
         if time.monotonic() > deadline:
-            raise UserError(f"the server (process {pid}) does not stop; see its log beside {_data()}")
+            raise UserError(
+                f"the server (process {pid}) does not stop; see its log beside {_data()}"
+            )
         time.sleep(0.05)
 
 

@@ -1,7 +1,8 @@
 """Any history of loads and builds gives the warehouse that a full refresh gives.
 
-Hypothesis plays histories: files with new rows, corrections, the same ids and natural keys again, keys
-that collide and part, values that turn bad and good; builds of all models or of some in between.
+Hypothesis plays histories: files with new rows, corrections, the same ids and natural keys again,
+keys that collide and part, values that turn bad and good; builds of all models or of some in
+between.
 `HISTORIES` sets how many (`make test-deep` plays many); the seed is in pytest's header.
 """
 
@@ -13,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
-
 from orchestration.loader.pipeline import load_file
+
 from orchestration.tests.support import Dbt, contents, write_csv
 
 HISTORIES = int(os.environ.get("HISTORIES", "12"))
@@ -25,7 +26,9 @@ RECORD = st.fixed_dictionaries(
         "transaction_id": st.sampled_from("abcdef"),
         "customer_first_name": st.sampled_from(["Ada", "Ada", "Ben", " ", "Ada-Ben"]),
         "product_name": st.sampled_from(["Product A", "Product B"]),
-        "transaction_date": st.sampled_from(["2023-07-11", "11/07/2023", "2024-02-29", "31-02-2023"]),
+        "transaction_date": st.sampled_from(
+            ["2023-07-11", "11/07/2023", "2024-02-29", "31-02-2023"]
+        ),
         "quantity": st.sampled_from(["", "1.0", "two", "2.5"]),
         "price": st.sampled_from(["10", "10", "Two Hundred", "ten and and"]),
         "customer_city": st.sampled_from(["Madrid", "Lyon", "Cork"]),
@@ -68,7 +71,8 @@ class History(RuleBasedStateMachine):
         self.lake = psycopg.connect(self.server("data_lake", "postgres"), autocommit=True)
         self.dev = psycopg.connect(self.server("dev", "postgres"), autocommit=True)
         self.lake.execute(
-            "truncate forex.customer_transactions, forex.rejected_row, forex.load_chunk, forex.load_ledger"
+            "truncate forex.customer_transactions, forex.rejected_row,"
+            " forex.load_chunk, forex.load_ledger"
         )
         # Empty tables and marks: what a first build on an empty lake leaves, without its cost.
         self.dev.execute(
@@ -111,7 +115,9 @@ class History(RuleBasedStateMachine):
             incremental, refreshed = contents(self.dev, "analyst_"), contents(self.dev, "ci_local_")
             for model, rows in refreshed.items():
                 assert incremental[model] == rows, model
-            (landed,) = self.lake.execute("select count(*) from forex.customer_transactions").fetchone()
+            (landed,) = self.lake.execute(
+                "select count(*) from forex.customer_transactions"
+            ).fetchone()
             parts = ("transaction", "rejected_transaction", "superseded_transaction")
             assert landed == sum(len(incremental[part]) for part in parts)
         finally:
@@ -120,7 +126,9 @@ class History(RuleBasedStateMachine):
 
 
 def test_any_history_equals_a_full_refresh(dbts, server, tmp_path):
-    machine = type("AnyHistory", (History,), {"dbts": dbts, "server": staticmethod(server), "folder": tmp_path})
+    machine = type(
+        "AnyHistory", (History,), {"dbts": dbts, "server": staticmethod(server), "folder": tmp_path}
+    )
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -8,12 +8,16 @@ from orchestration.warehouse.provision import provision
 
 
 def _refused(server, database, role, statement):
-    with psycopg.connect(server(database, role)) as connection:
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute(statement)
+    with (
+        psycopg.connect(server(database, role)) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement)
 
 
-@pytest.mark.parametrize("database, role", [("dev", "analyst"), ("dev", "dbt_ci"), ("pro", "dbt_pro")])
+@pytest.mark.parametrize(
+    "database, role", [("dev", "analyst"), ("dev", "dbt_ci"), ("pro", "dbt_pro")]
+)
 @pytest.mark.parametrize(
     "statement",
     [
@@ -139,4 +143,6 @@ def test_a_new_landing_column_reaches_the_warehouses(server, lake):
         lake.execute("alter table forex.customer_transactions drop column channel")
         for database in ("dev", "pro"):
             with psycopg.connect(server(database, "postgres"), autocommit=True) as admin:
-                admin.execute("alter foreign table data_lake.customer_transactions drop column channel")
+                admin.execute(
+                    "alter foreign table data_lake.customer_transactions drop column channel"
+                )

@@ -45,14 +45,17 @@ def test_it_is_private(server):
     data = settings.SERVER_FOLDER / "data"
     assert data.stat().st_mode & 0o777 == 0o700
     pid = int((data / "postmaster.pid").read_text().split()[0])
-    if os.geteuid() == 0 and Path("/proc").exists():
-        capabilities = Path(f"/proc/{pid}/status").read_text().split("CapEff:")[1].split()[0]
-        own_namespace = os.readlink(f"/proc/{pid}/ns/user") != os.readlink("/proc/self/ns/user")
-        assert own_namespace or (os.stat(f"/proc/{pid}").st_uid != 0 and int(capabilities, 16) == 0)
+    process = Path(f"/proc/{pid}")
+    if os.geteuid() == 0 and process.exists():
+        own_namespace = (process / "ns/user").readlink() != Path("/proc/self/ns/user").readlink()
+        capabilities = (process / "status").read_text().split("CapEff:")[1].split()[0]
+        assert own_namespace or (process.stat().st_uid != 0 and int(capabilities, 16) == 0)
     with psycopg.connect(server("postgres", "postgres")) as connection:
         assert connection.execute("show listen_addresses").fetchone() == ("127.0.0.1",)
         assert connection.execute("show unix_socket_directories").fetchone() == ("",)
-        methods = connection.execute("select distinct auth_method from pg_hba_file_rules").fetchall()
+        methods = connection.execute(
+            "select distinct auth_method from pg_hba_file_rules"
+        ).fetchall()
     assert methods == [("scram-sha-256",)]
 
 
@@ -92,7 +95,8 @@ def test_a_taken_port_is_one_line(elsewhere):
 
 
 @pytest.mark.parametrize(
-    "setting, value", [("WAREHOUSE_PORT", "many"), ("WAREHOUSE_PORT", "80"), ("WAREHOUSE_USER", "x; drop")]
+    "setting, value",
+    [("WAREHOUSE_PORT", "many"), ("WAREHOUSE_PORT", "80"), ("WAREHOUSE_USER", "x; drop")],
 )
 def test_a_wrong_setting_is_one_line(elsewhere, setting, value):
     outcome = _command("orchestration.warehouse.provision", **elsewhere | {setting: value})

@@ -6,6 +6,8 @@ in `dev`. The string names the password file, so no password is shown.
 
 import sys
 
+import psycopg
+
 from orchestration.warehouse import settings
 from orchestration.warehouse.errors import UserError, one_line
 
@@ -16,13 +18,14 @@ def main() -> int:
     database = sys.argv[1] if len(sys.argv) == 2 else ""
     if database not in settings.DATABASES:
         raise UserError(f"DB is {database!r}; give one of {', '.join(settings.DATABASES)}")
-    if not settings.passwords():
-        raise UserError("there is no warehouse yet; run: make run")
-    print(
-        settings.conninfo(
-            database, "lake_reader" if database == "data_lake" else settings.analyst()
-        )
-    )
+    role = "lake_reader" if database == "data_lake" else settings.analyst()
+    conninfo = settings.conninfo(database, role)
+    try:
+        psycopg.connect(conninfo).close()
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"the warehouse does not answer ({reason}); run: make server") from error
+    print(conninfo)
     return 0
 
 

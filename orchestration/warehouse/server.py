@@ -187,7 +187,9 @@ def start() -> None:
     with _alone():
         port = settings.port()
         if _pid() is not None:
-            if _running_port() == port and _answers(port):
+            if _running_port() != port:
+                _check_port_free(port)
+            elif _answers(port):
                 return
             _stop()
         _check_port_free(port)

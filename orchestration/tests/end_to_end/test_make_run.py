@@ -1,0 +1,191 @@
+"""The commands of the README, word for word, in a copy of the checkout with a home of its own."""
+
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orchestration.warehouse.settings import CHECKOUT
+
+SAMPLE_ROWS = 250
+
+
+class Clone:
+    """A copy of the tracked and new files, and a clean environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.home = folder / "clone", folder / "home"
+        self.home.mkdir(parents=True)
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split("\0")
+        for name in filter(None, listed):
+            source, copy = CHECKOUT / name, self.folder / name
+            if source.exists():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, copy)
+        # What was downloaded once is not downloaded again.
+        (self.folder / ".cache").mkdir(exist_ok=True)
+        (self.folder / ".cache/uv").symlink_to(CHECKOUT / ".cache/uv")
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        ours = (
+            "WAREHOUSE_",
+            "PG",
+            "DBT_",
+            "MAKE",
+            "MFLAGS",
+            "VIRTUAL_ENV",
+            "UV_CACHE",
+            "PIP_CACHE",
+        )
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=clean | {"HOME": str(self.home)} | environment,
+            capture_output=True,
+            text=True,
+        )
+
+    def dsn(self, database: str) -> str:
+        return self.run("make", "-s", "dsn", f"DB={database}").stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A copy in which `make run` has been run once."""
+    made = Clone(tmp_path_factory.mktemp("end_to_end"))
+    first = made.run("make", "run")
+    assert first.returncode == 0, first.stdout + first.stderr
+    made.first_output = first.stdout
+    yield made
+    made.run("make", "stop")
+
+
+def _one_line(outcome: subprocess.CompletedProcess[str]) -> str:
+    assert outcome.returncode != 0, outcome.stdout
+    lines = [line for line in outcome.stderr.splitlines() if not line.startswith("make")]
+    assert len(lines) == 1, outcome.stderr
+    return lines[0]
+
+
+def test_the_first_run_builds_and_reports(clone):
+    assert f"transaction              {SAMPLE_ROWS}" in clone.first_output
+    assert "Total revenue" in clone.first_output
+    with psycopg.connect(clone.dsn("dev")) as analyst:
+        (marts, facts) = analyst.execute(
+            "select (select sum(revenue) from analyst_data_marts.agg_sales_country),"
+            " (select sum(quantity * price) from analyst_gold.transaction_fct)"
+        ).fetchone()
+    assert marts == facts > 0
+
+
+def test_nothing_is_written_outside_the_checkout(clone):
+    assert list(clone.home.iterdir()) == []
+
+
+def test_the_second_run_says_that_nothing_changed(clone):
+    second = clone.run("make", "run")
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "Nothing changed" in second.stdout
+    assert "Nothing changed" not in clone.first_output
+
+
+def test_dbt_by_hand(clone):
+    built = clone.run(".venv/bin/dbt", "build", "--target", "dev", "--profiles-dir", "profiles")
+    assert built.returncode == 0, built.stdout
+    with psycopg.connect(clone.dsn("dev")) as analyst:
+        schemas = analyst.execute(
+            "select nspname from pg_namespace where nspname like 'analyst%' order by 1"
+        ).fetchall()
+    assert {name for (name,) in schemas} >= {
+        "analyst_bronze",
+        "analyst_silver",
+        "analyst_gold",
+        "analyst_data_marts",
+    }
+
+
+def test_pro_equals_dev_and_a_second_build_changes_nothing(clone):
+    """Land, build dev, build pro, land again, build again, compare."""
+
+    def marts(database, prefix):
+        with psycopg.connect(clone.dsn(database)) as reader:
+            return [
+                reader.execute(
+                    f"select * from {prefix}data_marts.{mart} order by 1, 2, 3"
+                ).fetchall()
+                for mart in ("agg_sales_country", "agg_sales_customer", "agg_sales_monthly")
+            ]
+
+    for _ in range(2):
+        outcome = clone.run("make", "run", "TARGET=pro")
+        assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+        assert marts("pro", "") == marts("dev", "analyst_")
+    assert "Nothing changed" in outcome.stdout
+
+
+def test_a_wrong_path_is_one_line(clone):
+    line = _one_line(clone.run("make", "run", "SOURCE=no/such.csv"))
+    assert "no/such.csv" in line
+
+
+def test_a_wrong_target_is_one_line(clone):
+    assert "TARGET" in _one_line(clone.run("make", "run", "TARGET=production"))
+
+
+def test_a_wrong_database_is_one_line(clone):
+    assert "DB" in _one_line(clone.run("make", "-s", "dsn", "DB=lake"))
+
+
+def test_a_refused_header_is_one_line(clone):
+    bad = clone.folder / "bad.csv"
+    bad.write_text("transaction_id,nonsense\n1,2\n")
+    line = _one_line(clone.run("make", "run", f"SOURCE={bad}"))
+    assert "nonsense" in line and "bad.csv" in line
+
+
+def test_a_taken_port_is_one_line(clone):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        line = _one_line(clone.run("make", "run", f"WAREHOUSE_PORT={port}"))
+    assert f"port {port} on 127.0.0.1 is taken" in line
+    assert clone.run("make", "server").returncode == 0
+
+
+def test_a_stopped_server_is_one_line(clone):
+    assert clone.run("make", "stop").returncode == 0
+    assert "make server" in _one_line(clone.run("make", "-s", "dsn", "DB=dev"))
+    assert clone.run("make", "server").returncode == 0
+
+
+def test_an_unreachable_registry_is_one_line(tmp_path):
+    made = Clone(tmp_path)
+    (made.folder / ".cache/uv").unlink()
+    nowhere = "http://127.0.0.1:9/simple"
+    line = _one_line(
+        made.run(
+            "make",
+            "setup",
+            **{
+                "PIP_INDEX_URL": nowhere,
+                "PIP_RETRIES": "0",
+                "PIP_NO_INDEX": "",
+                "UV_INDEX_URL": nowhere,
+            },
+            PIP_CONFIG_FILE="/dev/null",
+            PIP_FIND_LINKS="",
+        )
+    )
+    assert "registry" in line

@@ -4,7 +4,8 @@ import argparse
 import csv
 import sys
 
-from orchestration.sample.generator import COLUMNS, transactions
+from orchestration.loader.layout import COLUMNS
+from orchestration.sample.generator import transactions
 
 
 def main() -> int:

@@ -12,22 +12,6 @@ import random
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-COLUMNS = (
-    "transaction_id",
-    "customer_id",
-    "transaction_date",
-    "product_id",
-    "product_name",
-    "quantity",
-    "price",
-    "tax",
-    "customer_first_name",
-    "customer_last_name",
-    "customer_email",
-    "customer_phone",
-    "customer_country",
-    "customer_city",
-)
 FIRST_NAMES = (
     "Ada Ben Chloé Dmitri Elif Farid Grace Hana Ines João Kofi Lena Mei Nadia Olga Pia "
     "Quentin Rosa Seán Tomás Uma Vera Wei Ximena Yara Zoltán"
@@ -72,7 +56,7 @@ WORDS = tuple(NUMBER_WORDS)
 
 
 def transactions(rows: int, seed: int = 1, defects: float = 0.0) -> Iterator[list[str]]:
-    """Yield `rows` records in the order of COLUMNS.
+    """Yield `rows` records in the order of the loader's layout.
 
     Args:
         rows: How many; the ids start at 1001.

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
-from orchestration.loader.pipeline import load_file
 
+from orchestration.tests import support
 from orchestration.tests.support import Dbt, contents, write_csv
 
 HISTORIES = int(os.environ.get("HISTORIES", "12"))
@@ -84,7 +84,7 @@ class History(RuleBasedStateMachine):
 
     def _load(self, records):
         path = write_csv(self.folder / f"{next(self.names)}.csv", records)
-        load_file(str(path), self.server("data_lake", "loader"), workers=1)
+        support.load(path)
 
     @rule(records=FILE)
     def load(self, records):

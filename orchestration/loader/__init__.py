@@ -1,0 +1,35 @@
+"""CSV files into the lake, raw, in parallel chunks.
+
+A load has four steps, each a function that a scheduler can call in a process of its own:
+
+    plan -> begin_load -> extract (each range) -> load_chunk (each chunk) -> finish_load
+
+`python -m orchestration.loader SOURCE` runs them all on this machine.
+"""
+
+from orchestration.loader.database import connect
+from orchestration.loader.errors import LoaderError, RefusedError
+from orchestration.loader.extract import Extract, extract
+from orchestration.loader.ledger import Load, LoadResult, begin_load, finish_load
+from orchestration.loader.merge import ChunkResult, load_chunk
+from orchestration.loader.plan import Plan, Range, plan
+from orchestration.loader.run import load_file, worker_pool
+
+__all__ = [
+    "ChunkResult",
+    "Extract",
+    "Load",
+    "LoadResult",
+    "LoaderError",
+    "Plan",
+    "Range",
+    "RefusedError",
+    "begin_load",
+    "connect",
+    "extract",
+    "finish_load",
+    "load_chunk",
+    "load_file",
+    "plan",
+    "worker_pool",
+]

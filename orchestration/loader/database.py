@@ -1,0 +1,24 @@
+"""How the loader connects, and what its transactions have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def connect(conninfo: str) -> Connection:
+    """Return a connection in autocommit mode, so that transactions are where the code says.
+
+    Args:
+        conninfo: libpq connection string of the lake, as the role `loader`.
+
+    Raises:
+        psycopg.OperationalError: The server cannot be reached or refuses the login.
+
+    """
+    connection = psycopg.connect(conninfo, autocommit=True, application_name="forex loader")
+    connection.execute("set temp_buffers = '64MB'")  # keeps a chunk's staging table in memory
+    return connection

@@ -1,0 +1,266 @@
+"""The ledger of loads: how a load begins, keeps its turn, and ends.
+
+Whole loads are serial: one file, one load, one load time stamp. Were two loads merged at the same
+time, a later one that agrees with what the lake held before would change nothing, leave no trace,
+and the earlier one, merged afterwards, would win over it; no serial order of the two ends like
+that. Two locks keep the order:
+
+- **The turn**, an advisory lock of a session. The command line holds it for a whole load, so that
+  the next load waits. It ends with the session, however that dies.
+- **The fence**, for when nobody holds the turn: Airflow has no session that spans its tasks, and
+  a process may outlive the load it belongs to. Each merge share-locks its load's ledger row and
+  then looks whether a newer load exists; `begin_load` locks the rows of unfinished loads before
+  it adds its own. So a merge ends before a newer load begins, or does not happen at all.
+
+A load found unfinished while the turn is free is dead. It keeps its ledger row, unfinished; what
+it has merged stays, and loading its file again repairs the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from psycopg import sql
+
+from orchestration.loader.database import Connection
+from orchestration.loader.errors import LoaderError
+from orchestration.loader.extract import REJECTS, Extract
+from orchestration.loader.plan import Plan
+
+TURN = 0x666F726578  # "forex": number of the advisory lock in the database of the lake
+POLL_SECONDS = 0.2
+COPY_BYTES = 1 << 18
+
+
+@dataclass(frozen=True)
+class Load:
+    """A load that has begun; JSON-serialisable."""
+
+    load_id: int
+    source_file: str
+    columns: list[str]  # in the order of the file
+    chunk_count: int
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What a finished load did; JSON-serialisable. The first count is the sum of the others."""
+
+    source_file: str
+    rows_read: int
+    rows_inserted: int
+    rows_updated: int
+    rows_unchanged: int
+    rows_superseded: int
+    rows_rejected: int
+
+
+@contextmanager
+def turn(connection: Connection, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the loaders' turn; may be nested on one connection.
+
+    Polls, as a statement that waits in the server would fall to its time-out.
+
+    Args:
+        connection: An idle connection in autocommit mode.
+        waiting: Called once when another load has the turn.
+
+    """
+    told = False
+    while not _scalar(connection, "select pg_try_advisory_lock(%s)", TURN):
+        if not told:
+            waiting()
+            told = True
+        time.sleep(POLL_SECONDS)
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute("select pg_advisory_unlock(%s)", [TURN])
+
+
+def begin_load(connection: Connection, plan: Plan) -> Load:
+    """Enter a load into the ledger; from then on no older load can merge anything.
+
+    Args:
+        connection: An idle connection in autocommit mode.
+        plan: The plan of the file.
+
+    """
+    with turn(connection), connection.transaction():
+        connection.execute("set transaction isolation level read committed")
+        connection.execute(
+            "select from forex.load_ledger where finished_at is null order by load_id for update"
+        )
+        # Strictly increasing, even when the clock is set back.
+        load_id = _scalar(
+            connection,
+            """
+            insert into forex.load_ledger (source_file, content_sha256, chunk_count, started_at)
+            select %s, %s, %s, greatest(
+                clock_timestamp(),
+                (select max(started_at) + interval '1 microsecond' from forex.load_ledger)
+            )
+            returning load_id
+            """,
+            plan.source_file,
+            plan.content_sha256,
+            plan.chunk_count,
+        )
+    return Load(int(str(load_id)), plan.source_file, plan.columns, plan.chunk_count)
+
+
+def pass_fence(connection: Connection, load: Load) -> datetime:
+    """Make sure that a load is the newest and unfinished, until the transaction ends.
+
+    Returns the time stamp of the load.
+
+    Args:
+        connection: In a transaction of isolation level read committed.
+        load: The load.
+
+    Raises:
+        LoaderError: It is finished, or a newer load took over.
+
+    """
+    locked = connection.execute(
+        "select started_at from forex.load_ledger"
+        " where load_id = %s and finished_at is null for share",
+        [load.load_id],
+    ).fetchone()
+    # A statement of its own: its snapshot shows what committed while the lock was waited for.
+    newer = _scalar(
+        connection,
+        "select exists (select from forex.load_ledger where load_id > %s)",
+        load.load_id,
+    )
+    if not locked or newer:
+        raise LoaderError(
+            f"load {load.load_id} of {load.source_file} is over: it is finished, or a newer load"
+            " took over; load the file again"
+        )
+    started_at: datetime = locked[0]
+    return started_at
+
+
+def finish_load(connection: Connection, load: Load, extracts: Sequence[Extract]) -> LoadResult:
+    """Land the rejected rows and close the ledger's entry; a finished load just tells its counts.
+
+    Args:
+        connection: An idle connection in autocommit mode.
+        load: The load, all chunks of which have been merged.
+        extracts: What `extract` returned for each range.
+
+    Raises:
+        LoaderError: Chunks or rows are missing, or a newer load took over.
+
+    """
+    with connection.transaction():
+        connection.execute("set transaction isolation level read committed")
+        result = _finished(connection, load)
+        if result:
+            return result
+        pass_fence(connection, load)
+        _check_complete(connection, load, extracts)
+        _land_rejects(connection, load, extracts)
+        connection.execute(
+            """
+            update forex.load_ledger set
+                rows_read = %s,
+                rows_inserted = chunks.rows_inserted,
+                rows_updated = chunks.rows_updated,
+                rows_unchanged = chunks.rows_unchanged,
+                rows_superseded = chunks.rows_superseded,
+                rows_rejected = %s,
+                finished_at = clock_timestamp()
+            from (
+                select
+                    coalesce(sum(rows_inserted), 0) as rows_inserted,
+                    coalesce(sum(rows_updated), 0) as rows_updated,
+                    coalesce(sum(rows_unchanged), 0) as rows_unchanged,
+                    coalesce(sum(rows_superseded), 0) as rows_superseded
+                from forex.load_chunk where load_id = %s
+            ) as chunks
+            where load_id = %s
+            """,
+            [
+                sum(extract.rows_read for extract in extracts),
+                sum(extract.rows_rejected for extract in extracts),
+                load.load_id,
+                load.load_id,
+            ],
+        )
+        result = _finished(connection, load)
+    assert result  # noqa: S101 - written by this transaction
+    return result
+
+
+def _finished(connection: Connection, load: Load) -> LoadResult | None:
+    row = connection.execute(
+        "select source_file, rows_read, rows_inserted, rows_updated, rows_unchanged,"
+        " rows_superseded, rows_rejected from forex.load_ledger"
+        " where load_id = %s and finished_at is not null",
+        [load.load_id],
+    ).fetchone()
+    return LoadResult(*row) if row else None
+
+
+def _check_complete(connection: Connection, load: Load, extracts: Sequence[Extract]) -> None:
+    counts = connection.execute(
+        "select count(*), coalesce(sum(rows_staged), 0) from forex.load_chunk where load_id = %s",
+        [load.load_id],
+    ).fetchone()
+    expected = (load.chunk_count, sum(extract.rows_staged for extract in extracts))
+    if counts != expected:
+        raise LoaderError(
+            f"load {load.load_id} of {load.source_file} is not complete: chunks and rows are"
+            f" {counts}, expected {expected}; load the file again"
+        )
+
+
+def _land_rejects(connection: Connection, load: Load, extracts: Sequence[Extract]) -> None:
+    """Land the rejected rows; those that an earlier load has told already stay as they are."""
+    files = [Path(extract.folder) / REJECTS for extract in extracts if extract.rows_rejected]
+    if not files:
+        return
+    connection.execute(
+        "create temporary table file_rejects (source_line bigint, reason text, raw_line text)"
+        " on commit drop"
+    )
+    copy_files(
+        connection,
+        sql.SQL("copy pg_temp.file_rejects from stdin with (encoding 'UTF8')"),
+        files,
+    )
+    connection.execute(
+        """
+        insert into forex.rejected_row (source_file, source_line, reason, raw_line, load_timestamp)
+        select %s, rejects.source_line, rejects.reason, rejects.raw_line, ledger.started_at
+        from pg_temp.file_rejects as rejects
+        inner join forex.load_ledger as ledger on ledger.load_id = %s
+        order by rejects.source_line
+        on conflict do nothing
+        """,
+        [load.source_file, load.load_id],
+    )
+
+
+def copy_files(
+    connection: Connection, statement: sql.SQL | sql.Composed, files: Sequence[Path]
+) -> None:
+    """Stream files in COPY's text format to a COPY statement, as if they were one."""
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for path in files:
+            with path.open("rb") as file:
+                while block := file.read(COPY_BYTES):
+                    copy.write(block)
+
+
+def _scalar(connection: Connection, query: str, *parameters: object) -> object:
+    row = connection.execute(query.encode(), parameters).fetchone()
+    return row[0] if row else None

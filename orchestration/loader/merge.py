@@ -1,0 +1,164 @@
+"""Third step of a load: one chunk into the lake, in one transaction."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from orchestration.loader.database import Connection
+from orchestration.loader.errors import LoaderError
+from orchestration.loader.extract import Extract, chunk_file
+from orchestration.loader.layout import COLUMNS, KEY
+from orchestration.loader.ledger import Load, copy_files, pass_fence
+
+ATTEMPTS = 5
+# Another writer of the same rows came in between; with the next try it no longer is.
+_PASSING = (
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.UniqueViolation,
+)
+
+
+def _names(*columns: str, table: str | None = None) -> sql.Composed:
+    path = (table,) if table else ()
+    return sql.SQL(", ").join(sql.Identifier(*path, column) for column in columns)
+
+
+_VALUES = tuple(column for column in COLUMNS if column != KEY)
+_CREATE_STAGING = sql.SQL(
+    "create temporary table file_rows (source_line bigint, {}) on commit drop"
+).format(sql.SQL(", ").join(sql.SQL("{} text").format(sql.Identifier(name)) for name in COLUMNS))
+
+# Where an id stands twice in the file, the later line wins. Sorted by key, as all loaders do, so
+# that writers of the same rows queue up instead of blocking each other.
+_MERGE = sql.SQL(
+    """
+    with merged as (
+        merge into forex.customer_transactions as lake
+        using (
+            select distinct on ({key}) * from pg_temp.file_rows order by {key}, source_line desc
+        ) as file
+        on lake.{key} = file.{key}
+        when matched and ({lake_values}) is distinct from ({file_values}) then
+            update set
+                ({values}, source_file, source_line, load_timestamp)
+                = ({file_values}, %(source_file)s, file.source_line, %(load_timestamp)s)
+        when not matched then
+            insert ({columns}, source_file, source_line, load_timestamp)
+            values ({file_columns}, %(source_file)s, file.source_line, %(load_timestamp)s)
+        returning merge_action() as action
+    )
+    select
+        (select count(*) from pg_temp.file_rows),
+        (select count(distinct {key}) from pg_temp.file_rows),
+        count(*) filter (where action = 'INSERT'),
+        count(*) filter (where action = 'UPDATE')
+    from merged
+    """
+).format(
+    key=sql.Identifier(KEY),
+    columns=_names(*COLUMNS),
+    values=_names(*_VALUES),
+    file_columns=_names(*COLUMNS, table="file"),
+    lake_values=_names(*_VALUES, table="lake"),
+    file_values=_names(*_VALUES, table="file"),
+)
+
+
+@dataclass(frozen=True)
+class ChunkResult:
+    """What merging a chunk did; JSON-serialisable. The first count is the sum of the others."""
+
+    chunk: int
+    rows_staged: int
+    rows_inserted: int
+    rows_updated: int
+    rows_unchanged: int
+    rows_superseded: int
+
+
+def load_chunk(
+    connection: Connection, load: Load, chunk: int, extracts: Sequence[Extract]
+) -> ChunkResult:
+    """Merge one chunk: all of it, or nothing. A chunk that is merged already just tells its counts.
+
+    Args:
+        connection: An idle connection in autocommit mode.
+        load: The load.
+        chunk: Number of the chunk, from 0.
+        extracts: What `extract` returned for each range.
+
+    Raises:
+        LoaderError: A newer load took over, or the chunk files are gone.
+        psycopg.Error: The server refused, also after retries where these may help.
+
+    """
+    files = [file for extract in extracts if (file := _existing(extract, chunk))]
+    attempt = 1
+    while True:
+        try:
+            return _load_chunk(connection, load, chunk, files)
+        except _PASSING:
+            if attempt == ATTEMPTS:
+                raise
+        time.sleep(random.uniform(0.05, 0.1) * 2**attempt)  # noqa: S311 - not a secret
+        attempt += 1
+
+
+def _existing(extract: Extract, chunk: int) -> Path | None:
+    file = chunk_file(extract.folder, chunk)
+    if file.exists():
+        return file
+    if not file.parent.is_dir():
+        raise LoaderError(f"the chunk files in {file.parent} are gone; load the file again")
+    return None
+
+
+def _load_chunk(
+    connection: Connection, load: Load, chunk: int, files: Sequence[Path]
+) -> ChunkResult:
+    with connection.transaction():
+        connection.execute("set transaction isolation level read committed")
+        load_timestamp = pass_fence(connection, load)
+        known = connection.execute(
+            "select chunk, rows_staged, rows_inserted, rows_updated, rows_unchanged,"
+            " rows_superseded from forex.load_chunk where load_id = %s and chunk = %s",
+            [load.load_id, chunk],
+        ).fetchone()
+        if known:
+            return ChunkResult(*known)
+        connection.execute(_CREATE_STAGING)
+        copy_files(
+            connection,
+            sql.SQL(
+                "copy pg_temp.file_rows (source_line, {}) from stdin with (encoding 'UTF8')"
+            ).format(_names(*load.columns)),
+            files,
+        )
+        # One look-up in the index for each row: what a load costs follows the file, not the lake.
+        connection.execute(
+            "set local enable_hashjoin = off; set local enable_mergejoin = off;"
+            " set local work_mem = '64MB'"
+        )
+        counts = connection.execute(
+            _MERGE, {"source_file": load.source_file, "load_timestamp": load_timestamp}
+        ).fetchone()
+        assert counts  # noqa: S101 - an aggregate has a row
+        staged, distinct, inserted, updated = counts
+        result = ChunkResult(
+            chunk, staged, inserted, updated, distinct - inserted - updated, staged - distinct
+        )
+        connection.execute(
+            "insert into forex.load_chunk (load_id, chunk, rows_staged, rows_inserted,"
+            " rows_updated, rows_unchanged, rows_superseded) values (%s, %s, %s, %s, %s, %s, %s)",
+            [load.load_id, *dataclasses.astuple(result)],
+        )
+    return result

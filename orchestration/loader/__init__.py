@@ -9,10 +9,10 @@ A load has four steps, each a function that a scheduler can call in a process of
 
 from orchestration.loader.database import connect
 from orchestration.loader.errors import LoaderError, RefusedError
-from orchestration.loader.extract import Extract, extract
+from orchestration.loader.extraction import Extract, extract
 from orchestration.loader.ledger import Load, LoadResult, begin_load, finish_load
 from orchestration.loader.merge import ChunkResult, load_chunk
-from orchestration.loader.plan import Plan, Range, plan
+from orchestration.loader.planning import Plan, Range, plan
 from orchestration.loader.run import load_file, worker_pool
 
 __all__ = [

@@ -14,7 +14,7 @@ import psycopg
 from orchestration.loader.database import Connection, connect
 from orchestration.loader.errors import LoaderError, RefusedError
 from orchestration.loader.ledger import LoadResult
-from orchestration.loader.plan import DEFAULT_ROWS_PER_CHUNK
+from orchestration.loader.planning import DEFAULT_ROWS_PER_CHUNK
 from orchestration.loader.run import load_file, worker_pool
 from orchestration.warehouse import settings
 from orchestration.warehouse.errors import one_line

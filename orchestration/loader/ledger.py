@@ -29,8 +29,8 @@ from psycopg import sql
 
 from orchestration.loader.database import Connection
 from orchestration.loader.errors import LoaderError
-from orchestration.loader.extract import REJECTS, Extract
-from orchestration.loader.plan import Plan
+from orchestration.loader.extraction import REJECTS, Extract
+from orchestration.loader.planning import Plan
 
 TURN = 0x666F726578  # "forex": number of the advisory lock in the database of the lake
 POLL_SECONDS = 0.2

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from orchestration.loader.database import Connection
 from orchestration.loader.errors import LoaderError
-from orchestration.loader.extract import Extract, chunk_file
+from orchestration.loader.extraction import Extract, chunk_file
 from orchestration.loader.layout import COLUMNS, KEY
 from orchestration.loader.ledger import Load, copy_files, pass_fence
 

@@ -5,10 +5,10 @@ separate; a field that begins with a quote ends at the next quote that is not do
 hold commas and line ends; a quote anywhere else is a plain character. ``\n``, ``\r\n`` and a lone
 ``\r`` end a line. An entirely blank line is no record. Two rules are our own:
 
-- A quote that never closes would swallow the rest of the file. A record that reaches the end of
-  the file with its quote open, or grows beyond `MAX_RECORD_BYTES`, is given up: its first line
-  alone is bad, and reading resumes on the next line.
-- A single line beyond `MAX_RECORD_BYTES` is bad, so that memory stays flat on any file.
+- A quote that never closes would swallow the rest of the file. A record of several lines that
+  reaches the end of the file with its quote open, or grows beyond `MAX_RECORD_BYTES`, is given
+  up: its first line alone is bad, and reading resumes on the next line.
+- A line beyond `MAX_LINE_BYTES` is bad, so that memory stays flat on any file.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 BLOCK_BYTES = 1 << 18
 MAX_RECORD_BYTES = 1 << 20
+MAX_LINE_BYTES = 1 << 22
 
 # No possessive quantifiers: those of Python 3.11.0 to 3.11.4 mismatch. The look-ahead makes the
 # patterns unambiguous, so that a failing match takes linear time all the same.
@@ -65,11 +66,15 @@ def pieces(read: Callable[[], bytes], line: int) -> Iterator[Piece]:
     dropped = 0  # bytes cut out of the middle of a line that is too long
     ended = False
     while not ended:
-        block = read()
-        ended = not block
+        blocks, wanted = [data], max(1, len(data))
+        # As much again as is there: so a long record is not scanned over and over.
+        while wanted > 0 and (block := read()):
+            blocks.append(block)
+            wanted -= len(block)
+        data = b"".join(blocks)
+        ended = wanted > 0
         if ended and data and not data.endswith((b"\n", b"\r")):
-            block = b"\n"
-        data += block
+            data += b"\n"
         # A CR at the end may be the first half of a CRLF.
         limit = len(data) if ended else len(data) - data.endswith(b"\r")
         at = 0
@@ -79,8 +84,8 @@ def pieces(read: Callable[[], bytes], line: int) -> Iterator[Piece]:
             line += piece.lines
             dropped = 0
         data = data[at:]
-        if len(data) > MAX_RECORD_BYTES + 1:
-            kept = data[:MAX_RECORD_BYTES] + (b"\r" if data.endswith(b"\r") else b"")
+        if len(data) > MAX_LINE_BYTES + 1:
+            kept = data[:MAX_LINE_BYTES] + (b"\r" if data.endswith(b"\r") else b"")
             dropped += len(data) - len(kept)
             data = kept
 
@@ -90,8 +95,8 @@ def _next(data: bytes, at: int, limit: int, line: int, ended: bool) -> Piece | N
     oversize = limit - at > MAX_RECORD_BYTES
     if oversize:
         match = RECORD.match(data, at, limit)
-        if match and match.end() - at <= MAX_RECORD_BYTES:
-            return _piece(Kind.QUOTED, data[at : match.end()], line)
+        if match and _is_bounded(match[0]):
+            return _piece(Kind.QUOTED, match[0], line)
     elif _is_plain(data, at, limit):
         end = data.rfind(b"\n", at, limit) + 1
         if end:
@@ -104,9 +109,15 @@ def _next(data: bytes, at: int, limit: int, line: int, ended: bool) -> Piece | N
     if not end_of_line:
         return None
     size = end_of_line.end() - at
-    if size > MAX_RECORD_BYTES:
-        return Piece(Kind.TOO_LONG, data[at : at + MAX_RECORD_BYTES], size, line, 1)
+    if size > MAX_LINE_BYTES:
+        return Piece(Kind.TOO_LONG, data[at : at + MAX_LINE_BYTES], size, line, 1)
     return Piece(Kind.UNCLOSED, data[at : end_of_line.end()], size, line, 1)
+
+
+def _is_bounded(record: bytes) -> bool:
+    return len(record) <= MAX_RECORD_BYTES or (
+        len(record) <= MAX_LINE_BYTES and count_lines(record) == 1
+    )
 
 
 def _is_plain(data: bytes, at: int, limit: int) -> bool:

@@ -16,10 +16,10 @@ from typing import TypeVar
 
 from orchestration.loader.database import Connection, connect
 from orchestration.loader.errors import LoaderError
-from orchestration.loader.extract import Extract, extract
+from orchestration.loader.extraction import Extract, extract
 from orchestration.loader.ledger import Load, LoadResult, begin_load, finish_load, turn
 from orchestration.loader.merge import ChunkResult, load_chunk
-from orchestration.loader.plan import plan
+from orchestration.loader.planning import plan
 from orchestration.loader.workspace import workspace
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@
 {% test expression_is_true(model, expression, column_name=none) %}
     select 1
     from {{ model }}
-    where not ({{ column_name }} {{ expression }})
+    where not ({{ column_name or '' }} {{ expression }})
 {% endtest %}
 
 {% test accepted_range(model, column_name, min_value=none, max_value=none, inclusive=true) %}

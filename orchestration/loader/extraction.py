@@ -21,10 +21,10 @@ from zlib import crc32
 
 from orchestration.loader.errors import LoaderError
 from orchestration.loader.layout import KEY
-from orchestration.loader.plan import Plan, Range
+from orchestration.loader.planning import Plan, Range
 from orchestration.loader.records import (
     BLOCK_BYTES,
-    MAX_RECORD_BYTES,
+    MAX_LINE_BYTES,
     RECORD,
     Kind,
     count_lines,
@@ -111,7 +111,7 @@ class _Extractor:
                 case Kind.UNCLOSED:
                     self._reject(piece.data, piece.line, "quote opened and never closed")
                 case Kind.TOO_LONG:
-                    reason = f"line longer than {MAX_RECORD_BYTES} bytes; raw_line is its beginning"
+                    reason = f"line longer than {MAX_LINE_BYTES} bytes; raw_line is its beginning"
                     self._reject(piece.data, piece.line, reason)
             buffered += len(piece.data) + piece.lines * ROW_BYTES
             if buffered >= BUFFER_BYTES:

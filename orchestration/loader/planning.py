@@ -14,7 +14,7 @@ from orchestration.loader.errors import RefusedError
 from orchestration.loader.layout import COLUMNS
 from orchestration.loader.records import (
     BLOCK_BYTES,
-    MAX_RECORD_BYTES,
+    MAX_LINE_BYTES,
     RECORD,
     count_lines,
     pieces,
@@ -79,7 +79,7 @@ def plan(path: str, workers: int, rows_per_chunk: int = DEFAULT_ROWS_PER_CHUNK) 
 def _plan(path: str, stream: BinaryIO, workers: int, rows_per_chunk: int) -> Plan:
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
-    head = stream.read(MAX_RECORD_BYTES)
+    head = stream.read(MAX_LINE_BYTES)
     start, columns = _header(path, head)
     digest = hashlib.sha256(head[:start])
     stream.seek(start)

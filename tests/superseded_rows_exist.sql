@@ -1,0 +1,6 @@
+{{ config(severity='warn') }}
+
+select
+    source_transaction_id,
+    superseded_by
+from {{ ref('superseded_transaction') }}

@@ -1,0 +1,11 @@
+-- No superseded row is later than the one that took its key.
+
+select
+    superseded.source_transaction_id,
+    superseded.superseded_by
+from {{ ref('superseded_transaction') }} as superseded
+inner join {{ ref('cleaned_transaction') }} as winner
+    on superseded.superseded_by = winner.source_transaction_id
+where
+    (superseded.load_timestamp, superseded.source_line, superseded.source_transaction_id)
+    > (winner.load_timestamp, winner.source_line, winner.source_transaction_id)

@@ -1,5 +1,6 @@
--- Every landing row is in silver, among the rejected or among the superseded. Exact also while
--- a load is running: rows that may have changed since silver read the lake are left out on both sides.
+-- Every landing row is in silver, among the rejected or among the superseded. Exact also while a
+-- load is running: rows that may have changed since silver read the lake are left out on both
+-- sides.
 
 with
 

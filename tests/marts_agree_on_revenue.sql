@@ -8,13 +8,19 @@ total as (
 ),
 
 mart as (
-    select 'agg_sales_country' as mart, coalesce(sum(revenue), 0) as revenue
+    select
+        'agg_sales_country' as mart,
+        coalesce(sum(revenue), 0) as revenue
     from {{ ref('agg_sales_country') }}
     union all
-    select 'agg_sales_customer' as mart, coalesce(sum(revenue), 0) as revenue
+    select
+        'agg_sales_customer' as mart,
+        coalesce(sum(revenue), 0) as revenue
     from {{ ref('agg_sales_customer') }}
     union all
-    select 'agg_sales_monthly' as mart, coalesce(sum(revenue), 0) as revenue
+    select
+        'agg_sales_monthly' as mart,
+        coalesce(sum(revenue), 0) as revenue
     from {{ ref('agg_sales_monthly') }}
 )
 

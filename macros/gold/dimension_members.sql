@@ -14,7 +14,7 @@
 
     gained as (
         select distinct on ({{ key }})
-            {{ columns | join(', ') }}
+            {{ columns | join(',\n            ') }}
         from {{ ref('transaction') }}
         inner join affected using (transaction_id)
         order by {{ key }}, transaction_id
@@ -29,7 +29,7 @@
 
     adopted as (
         select distinct on ({{ key }})
-            {{ columns | join(', ') }}
+            {{ columns | join(',\n            ') }}
         from {{ ref('transaction') }}
         inner join orphaned using ({{ key }})
         order by {{ key }}, transaction_id
@@ -52,12 +52,16 @@
     {% else %}
     member as (
         select distinct on ({{ key }})
-            {{ columns | join(', ') }}
+            {{ columns | join(',\n            ') }}
         from {{ ref('transaction') }}
         order by {{ key }}, transaction_id
     )
     {% endif %}
 
-    select {{ ([key] + attributes) | join(', ') }}, transaction_id as evidence_transaction_id, source_transaction_id, load_timestamp
+    select
+        {{ ([key] + attributes) | join(',\n        ') }},
+        transaction_id as evidence_transaction_id,
+        source_transaction_id,
+        load_timestamp
     from member
 {%- endmacro %}

@@ -8,7 +8,8 @@
 {%- endmacro %}
 
 {% macro _watermark_of(model_name, column, unknown) -%}
-    {%- if not execute -%}
+    {#- Only a run has marks to look up; to parse, lint or document a model needs no server. -#}
+    {%- if not (execute and writes_to_the_target()) -%}
         {{ return(unknown) }}
     {%- endif -%}
     {%- set rows = run_query(

@@ -17,7 +17,10 @@
 with
 
 member as (
-    {{ dimension_members('customer_id', ['customer_first_name', 'customer_last_name', 'customer_email', 'customer_phone']) }}
+    {{ dimension_members(
+        'customer_id',
+        ['customer_first_name', 'customer_last_name', 'customer_email', 'customer_phone'],
+    ) }}
 ),
 
 final as (

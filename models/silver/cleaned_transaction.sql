@@ -46,7 +46,8 @@ typed as (
         source_line,
         load_timestamp
     from landed
-    offset 0  -- keeps the planner from computing each value again wherever it is used below
+    -- Keeps the planner from computing each value again wherever it is used below.
+    offset 0  -- noqa: AM09
 ),
 
 judged as (

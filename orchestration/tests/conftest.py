@@ -1,38 +1,30 @@
 """A throw-away PostgreSQL server for the tests; the user's own is never touched."""
 
 import os
+import random
 import shutil
-import socket
-import tempfile
-from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
+from orchestration.warehouse import scratch
 
 # Before anything reads the settings: every process that a test starts inherits these.
-(CHECKOUT / ".cache").mkdir(exist_ok=True)
-SCRATCH = Path(tempfile.mkdtemp(prefix="test-server-", dir=CHECKOUT / ".cache"))
-for name in [name for name in os.environ if name.startswith(("WAREHOUSE_", "PG"))]:
+_scratch = scratch.environment()
+for name in set(os.environ) - set(_scratch):
     del os.environ[name]
-os.environ["WAREHOUSE_FOLDER"] = str(SCRATCH)
-os.environ["WAREHOUSE_PORT"] = str(_free_port())
-os.environ["PGPASSFILE"] = str(SCRATCH / "pgpass")
-os.environ["DBT_PROFILES_DIR"] = str(CHECKOUT / "profiles")
-# Durability is for crashes of the machine; the crash tests here kill processes only.
-os.environ["WAREHOUSE_SERVER_OPTIONS"] = "fsync=off shared_buffers=128MB"
+os.environ.update(_scratch)
 
 import psycopg  # noqa: E402
 import pytest  # noqa: E402
 
 from orchestration.warehouse import server as embedded  # noqa: E402
+from orchestration.warehouse import settings  # noqa: E402
 from orchestration.warehouse.provision import provision  # noqa: E402
-from orchestration.warehouse.settings import conninfo  # noqa: E402
+
+# One seed for all that is random: printed, so that a failure can be played again.
+SEED = int(os.environ.setdefault("SEED", str(random.randrange(10**6))))
+
+
+def pytest_report_header():
+    return f"SEED={SEED} (set it to play the same again)"
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +32,12 @@ def server():
     """The provisioned server; its value is `conninfo(database, role)`."""
     embedded.start()
     provision()
-    yield conninfo
+    yield settings.conninfo
     embedded.stop()
-    shutil.rmtree(SCRATCH, ignore_errors=True)
+
+
+def pytest_unconfigure():
+    shutil.rmtree(settings.SERVER_FOLDER, ignore_errors=True)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from itertools import count
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
@@ -130,7 +130,7 @@ def test_any_history_equals_a_full_refresh(dbts, server, tmp_path):
         "AnyHistory", (History,), {"dbts": dbts, "server": staticmethod(server), "folder": tmp_path}
     )
     run_state_machine_as_test(
-        machine,
+        seed(int(os.environ["SEED"]))(machine),
         settings=settings(
             max_examples=HISTORIES,
             stateful_step_count=7,

@@ -1,6 +1,6 @@
 """kill -9 of the loader, of dbt and of PostgreSQL at random moments; then again; then compare.
 
-`CRASHES` sets how many (`make test-deep` has many); the seed is in the test's output.
+`CRASHES` sets how many (`make test-deep` has many); the seed is in pytest's header.
 """
 
 import os
@@ -62,9 +62,7 @@ def _kill_server():
 
 
 def test_killed_anywhere_run_again_right(server, lake, tmp_path):
-    seed = int(os.environ.get("CRASH_SEED", random.randrange(10**6)))
-    print(f"CRASH_SEED={seed}")
-    rng = random.Random(seed)
+    rng = random.Random(int(os.environ["SEED"]))
     folder = tmp_path / "dbt"
     _complete([*_build_command(folder), "--full-refresh"])
     durations = {"loader": 1.5, "dbt": 5.0}

@@ -184,7 +184,10 @@ def test_an_interrupted_load_cleans_up(loading, checkout, how):
         assert load.wait(20) == {signal.SIGINT: 130, signal.SIGTERM: 143}[how]
     wait_for_the_end_of(offspring)
     assert folders
-    assert not any(folder.exists() for folder in folders)
+    deadline = time.monotonic() + 20
+    while any(folder.exists() for folder in folders):  # some may be other loads' that go on
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_what_a_killed_load_left_is_removed_by_the_next_and_no_other(tmp_path):

@@ -54,7 +54,8 @@ judged as (
     select
         *,
         quantity = trunc(quantity) and abs(quantity) <= 2147483647 as is_whole_quantity,
-        nullif(array_remove(array[
+        nullif(concat_ws(
+            '; ',
             {{ rejection_reason('transaction_date', given='given_date', fault='not a date') }},
             {{ rejection_reason('price', given='given_price', fault='not a number') }},
             {{ rejection_reason('tax', given='given_tax', fault='not a number') }},
@@ -65,7 +66,7 @@ judged as (
             {{ rejection_reason('customer_phone') }},
             {{ rejection_reason('customer_country') }},
             {{ rejection_reason('customer_city') }}
-        ], null), '{}') as reasons
+        ), '') as reasons
     from typed
 ),
 

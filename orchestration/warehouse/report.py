@@ -139,7 +139,7 @@ def report(since: str) -> str:
     ]
     parts.append(_table("In the warehouse", ("relation", "rows"), counts))
     rejected = warehouse.rows(
-        "select source_file, source_line, array_to_string(reasons, '; ') from {}"
+        "select source_file, source_line, reasons from {}"
         " order by source_file, source_line limit 10",
         "rejected_transaction",
     )

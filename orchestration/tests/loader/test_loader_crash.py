@@ -24,6 +24,7 @@ from orchestration.loader import (
 )
 from orchestration.loader.ledger import pass_fence
 from orchestration.loader.workspace import workspace
+from orchestration.warehouse.settings import CHECKOUT
 
 
 def start(checkout, path, *options, **popen):
@@ -179,7 +180,7 @@ def test_an_interrupted_load_cleans_up(loading, checkout, how):
         ).fetchone() == (0,):
             time.sleep(0.02)
         offspring = children(load.pid)
-        folders = list((checkout / ".cache").glob("load-*"))
+        folders = list((CHECKOUT / ".cache").glob("load-*"))
         load.send_signal(how)
         assert load.wait(20) == {signal.SIGINT: 130, signal.SIGTERM: 143}[how]
     wait_for_the_end_of(offspring)

@@ -13,6 +13,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # Nothing is written outside the checkout.
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export PIP_CACHE_DIR := $(CURDIR)/.cache/pip
+# pip asks a Rust compiler, where there is one, for its version, and that makes a folder at home.
+export RUSTUP_HOME := $(CURDIR)/.cache/rustup
 export UV_PYTHON_DOWNLOADS := never
 export PYTHONDONTWRITEBYTECODE := 1
 export DBT_PROFILES_DIR := $(CURDIR)/profiles
@@ -94,6 +96,10 @@ docs: server ## build the dbt documentation: target/static_index.html
 test: setup ## everything that needs no Docker; ends with pytest's summary line
 	@$(MAKE) lint
 	@.venv/bin/pytest
+
+.PHONY: test-deep
+test-deep: setup ## thousands of random histories and many crashes (hours)
+	@HISTORIES=3000 CRASHES=200 .venv/bin/pytest orchestration/tests/dbt/test_any_history.py orchestration/tests/dbt/test_crashes.py
 
 .PHONY: clean
 clean: stop ## remove what the commands made: server, environments, caches, builds

@@ -10,7 +10,7 @@ A load has four steps, each a function that a scheduler can call in a process of
 from orchestration.loader.database import connect
 from orchestration.loader.errors import LoaderError, RefusedError
 from orchestration.loader.extraction import Extract, extract
-from orchestration.loader.ledger import Load, LoadResult, begin_load, finish_load
+from orchestration.loader.ledger import Load, LoadResult, begin_load, begin_set, finish_load
 from orchestration.loader.merge import ChunkResult, load_chunk
 from orchestration.loader.planning import Plan, Range, plan
 from orchestration.loader.run import load_file, worker_pool
@@ -25,6 +25,7 @@ __all__ = [
     "Range",
     "RefusedError",
     "begin_load",
+    "begin_set",
     "connect",
     "extract",
     "finish_load",

@@ -12,6 +12,11 @@ that. Two locks keep the order:
   then looks whether a newer load exists; `begin_load` locks the rows of unfinished loads before
   it adds its own. So a merge ends before a newer load begins, or does not happen at all.
 
+Files that arrive together may be loaded as one set: begun in one step, merged chunk by chunk, in
+each chunk one file after the other. As a row goes to the chunk that its id names, and the files of
+a set agree on the number of chunks, each id sees the files in their order; so the set ends as its
+files would, loaded one by one. To the fence a set is one load.
+
 A load found unfinished while the turn is free is dead. It keeps its ledger row, unfinished; what
 it has merged stays, and loading its file again repairs the rest.
 """
@@ -20,11 +25,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import psycopg
 from psycopg import sql
 
 from orchestration.loader.database import Connection
@@ -45,6 +51,7 @@ class Load:
     source_file: str
     columns: list[str]  # in the order of the file
     chunk_count: int
+    set_end: int  # load_id of the last load of its set; its own when it was begun alone
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ def turn(connection: Connection, waiting: Callable[[], None] = lambda: None) -> 
     try:
         yield
     finally:
-        if not connection.closed:
+        with suppress(psycopg.OperationalError):  # a lost connection has given it back already
             connection.execute("select pg_advisory_unlock(%s)", [TURN])
 
 
@@ -92,31 +99,53 @@ def begin_load(connection: Connection, plan: Plan) -> Load:
         plan: The plan of the file.
 
     """
+    return begin_set(connection, [plan])[0]
+
+
+def begin_set(connection: Connection, plans: Sequence[Plan]) -> list[Load]:
+    """Enter the loads of a set of files into the ledger, in their order.
+
+    Args:
+        connection: An idle connection in autocommit mode.
+        plans: The plans of the files, all with the same number of chunks. Who merges a chunk
+            merges it for one file after the other, in this order.
+
+    """
+    if len({plan.chunk_count for plan in plans}) > 1:
+        raise ValueError("the files of a set must have the same number of chunks")
     with turn(connection), connection.transaction():
         connection.execute("set transaction isolation level read committed")
         connection.execute(
             "select from forex.load_ledger where finished_at is null order by load_id for update"
         )
+        loads = [
+            Load(_enter(connection, plan), plan.source_file, plan.columns, plan.chunk_count, 0)
+            for plan in plans
+        ]
+    return [replace(load, set_end=loads[-1].load_id) for load in loads]
+
+
+def _enter(connection: Connection, plan: Plan) -> int:
+    load_id = _scalar(
+        connection,
         # Strictly increasing, even when the clock is set back.
-        load_id = _scalar(
-            connection,
-            """
-            insert into forex.load_ledger (source_file, content_sha256, chunk_count, started_at)
-            select %s, %s, %s, greatest(
-                clock_timestamp(),
-                (select max(started_at) + interval '1 microsecond' from forex.load_ledger)
-            )
-            returning load_id
-            """,
-            plan.source_file,
-            plan.content_sha256,
-            plan.chunk_count,
+        """
+        insert into forex.load_ledger (source_file, content_sha256, chunk_count, started_at)
+        select %s, %s, %s, greatest(
+            clock_timestamp(),
+            (select max(started_at) + interval '1 microsecond' from forex.load_ledger)
         )
-    return Load(int(str(load_id)), plan.source_file, plan.columns, plan.chunk_count)
+        returning load_id
+        """,
+        plan.source_file,
+        plan.content_sha256,
+        plan.chunk_count,
+    )
+    return int(str(load_id))
 
 
 def pass_fence(connection: Connection, load: Load) -> datetime:
-    """Make sure that a load is the newest and unfinished, until the transaction ends.
+    """Make sure that a load, or its set, is the newest and unfinished, until the transaction ends.
 
     Returns the time stamp of the load.
 
@@ -137,7 +166,7 @@ def pass_fence(connection: Connection, load: Load) -> datetime:
     newer = _scalar(
         connection,
         "select exists (select from forex.load_ledger where load_id > %s)",
-        load.load_id,
+        load.set_end,
     )
     if not locked or newer:
         raise LoaderError(

@@ -1,4 +1,4 @@
-"""Where files come from: the one place to extend when they lie in object storage."""
+"""Where files come from: a file system, or object storage that Airflow's connections log in to."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ from typing import BinaryIO
 def open_binary(path: str) -> BinaryIO:
     """Open a source file for reading bytes; it can be sought.
 
+    Args:
+        path: A path, or inside Airflow also a URL of object storage.
+
     Raises:
         OSError: It does not exist or cannot be read.
 
     """
+    if "://" in path:
+        from airflow.sdk import ObjectStoragePath  # type: ignore[import-not-found]
+
+        stream: BinaryIO = ObjectStoragePath(path).open("rb")
+        return stream
     return Path(path).open("rb")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from orchestration.warehouse.settings import CHECKOUT
 
 HUB = "https://hub.getdbt.com/api/v1/dbt-labs/dbt_utils.json"
 INSTALLED = CHECKOUT / "dbt_packages"
+STAMP = INSTALLED / "installed_from"  # what the installed packages follow from
 
 
 def hub_is_reachable(seconds: float = 5) -> bool:
@@ -33,15 +35,32 @@ def install_offline() -> None:
             shutil.copytree(package, INSTALLED / package.name)
 
 
-def main() -> int:
-    """Run the command line."""
+def _wanted() -> str:
+    files = [CHECKOUT / "packages.yml", CHECKOUT / "package-lock.yml"]
+    files += sorted(file for file in (CHECKOUT / "offline_packages").rglob("*") if file.is_file())
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(CHECKOUT)}\n".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _install() -> None:
     if hub_is_reachable():
         dbt = Path(sys.executable).with_name("dbt")
         if subprocess.run([dbt, "deps", "--quiet"], cwd=CHECKOUT, check=False).returncode == 0:
-            return 0
+            return
         shutil.rmtree(INSTALLED, ignore_errors=True)
     print("The dbt package hub cannot be reached: installing offline_packages/ instead")
     install_offline()
+
+
+def main() -> int:
+    """Run the command line; with `--if-stale`, current packages are left alone."""
+    if "--if-stale" in sys.argv[1:] and STAMP.exists() and STAMP.read_text() == _wanted():
+        print("The dbt packages are current")
+        return 0
+    _install()
+    STAMP.write_text(_wanted())
     return 0
 
 

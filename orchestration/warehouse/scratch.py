@@ -6,6 +6,7 @@ For what needs a warehouse but has no business in the user's: linting, tests, co
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -26,9 +27,6 @@ def environment() -> dict[str, str]:
     (CHECKOUT / ".cache").mkdir(exist_ok=True)
     folder = tempfile.mkdtemp(prefix="scratch-", dir=CHECKOUT / ".cache")
     Path(folder).chmod(0o711)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -36,12 +34,21 @@ def environment() -> dict[str, str]:
     }
     return kept | {
         "WAREHOUSE_FOLDER": folder,
-        "WAREHOUSE_PORT": str(port),
+        "WAREHOUSE_PORT": str(_free_port()),
         "PGPASSFILE": f"{folder}/pgpass",
         "DBT_PROFILES_DIR": str(CHECKOUT / "profiles"),
         # Durability is for crashes of the machine, and what is here does not outlive the command.
         "WAREHOUSE_SERVER_OPTIONS": "fsync=off shared_buffers=128MB",
     }
+
+
+def _free_port() -> int:
+    """Return a port below those that systems lend to clients: it stays free between restarts."""
+    while True:
+        port = random.randrange(10000, 20000)  # noqa: S311 - not a secret
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from orchestration.warehouse import settings
 from orchestration.warehouse.errors import UserError, one_line
 
 START_SECONDS = 60
+LINGER_SECONDS = 5
 # Sized for an analytical load on a laptop; `WAREHOUSE_SERVER_OPTIONS` may add or override.
 SERVER_OPTIONS = {
     "listen_addresses": "127.0.0.1",
@@ -154,15 +155,24 @@ def _running_port() -> int:
 
 
 def _check_port_free(port: int) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise UserError(
-                f"port {port} on 127.0.0.1 is taken by another program; "
-                f"stop that, or choose another port: make run WAREHOUSE_PORT={port + 1}"
-            ) from error
+    """Raise a UserError unless the port is free, or will be in a moment.
+
+    The children of a server that was killed keep its port until they notice.
+    """
+    deadline = time.monotonic() + LINGER_SECONDS
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise UserError(
+                        f"port {port} on 127.0.0.1 is taken by another program; "
+                        f"stop that, or choose another port: make run WAREHOUSE_PORT={port + 1}"
+                    ) from error
+        time.sleep(0.1)
 
 
 def _answers(port: int) -> bool:

@@ -99,8 +99,7 @@ def test_every_row_is_in_exactly_one_place(server, lake, dbt, tmp_path):
         where = dict(places)
         reasons = dict(
             pro.execute(
-                "select source_transaction_id, reasons"
-                " from silver.rejected_transaction"
+                "select source_transaction_id, reasons from silver.rejected_transaction"
             ).fetchall()
         )
         names = dict(

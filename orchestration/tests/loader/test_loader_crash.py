@@ -37,6 +37,19 @@ def start(checkout, path, *options, **popen):
     )
 
 
+def wait_until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def waits_for_a_lock(lake):
+    return lake.execute(
+        "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
+    ).fetchone()[0]
+
+
 def prepared(loading, content, name="file.csv", **options):
     """Return a load with all its chunk files, ready to be merged."""
     planned = plan(loading.path(content, name), 4, **options)
@@ -72,10 +85,7 @@ def test_overlapping_loads_at_the_same_time_end_as_some_serial_order(loading, ch
 
 def wait_for_the_end_of(pids):
     """Wait until none of the processes runs; one that nobody reaped yet does not."""
-    deadline = time.monotonic() + 10
-    while any("Z" not in state for state in states(pids)):
-        assert time.monotonic() < deadline, "processes outlive the load"
-        time.sleep(0.02)
+    wait_until(lambda: all("Z" in state for state in states(pids)))
 
 
 def states(pids):
@@ -103,19 +113,22 @@ def test_a_load_killed_anywhere_is_repaired_by_loading_again(loading, checkout, 
     model.load("new.csv", new)
     path = loading.path(new, "new.csv")
     load = start(checkout, path, "--rows-per-chunk", "150")
-    while loading.lake.execute("select count(*) from forex.load_ledger").fetchone() == (1,):
-        time.sleep(0.01)
+    wait_until(
+        lambda: loading.lake.execute("select count(*) from forex.load_ledger").fetchone() == (2,)
+    )
     time.sleep(rng.random() * 0.8)
     offspring = children(load.pid)
     load.kill()
     load.wait()
     wait_for_the_end_of(offspring)
-    while loading.lake.execute(
-        "select count(*) from pg_stat_activity where application_name = 'forex loader'"
-        " and pid <> %s",
-        [loading.connection.info.backend_pid],
-    ).fetchone() != (0,):
-        time.sleep(0.02)
+    wait_until(
+        lambda: (
+            loading.lake.execute(
+                "select count(*) from pg_stat_activity where application_name = 'forex loader'"
+            ).fetchone()
+            == (1,)
+        )
+    )
     # Whatever was merged came in whole chunks, and each of them is noted.
     in_lake, noted = loading.lake.execute(
         "select (select count(*) from forex.customer_transactions where source_file = 'new.csv'),"
@@ -146,12 +159,7 @@ def test_the_server_going_away_is_one_line_and_repaired(loading, checkout, tmp_p
             text=True,
         )
         ours = blocker.info.backend_pid, loading.connection.info.backend_pid
-        deadline = time.monotonic() + 20
-        while loading.lake.execute(
-            "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
-        ).fetchone() == (0,):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: waits_for_a_lock(loading.lake))
         loading.lake.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"
             " where application_name = 'forex loader' and pid <> all(%s)",
@@ -175,20 +183,14 @@ def test_an_interrupted_load_cleans_up(loading, checkout, how):
             "select from forex.customer_transactions where transaction_id = '1' for update"
         )
         load = start(checkout, path)
-        while loading.lake.execute(
-            "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
-        ).fetchone() == (0,):
-            time.sleep(0.02)
+        wait_until(lambda: waits_for_a_lock(loading.lake))
         offspring = children(load.pid)
         folders = list((CHECKOUT / ".cache").glob("load-*"))
         load.send_signal(how)
         assert load.wait(20) == {signal.SIGINT: 130, signal.SIGTERM: 143}[how]
     wait_for_the_end_of(offspring)
     assert folders
-    deadline = time.monotonic() + 20
-    while any(folder.exists() for folder in folders):  # some may be other loads' that go on
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not any(folder.exists() for folder in folders))  # some may be others'
 
 
 def test_what_a_killed_load_left_is_removed_by_the_next_and_no_other(tmp_path):
@@ -233,7 +235,8 @@ def test_a_newer_load_waits_for_merges_under_way_and_stops_those_to_come(loading
     with psycopg.connect(loading.conninfo) as merging:
         pass_fence(merging, old)  # its transaction stays open: a merge under way
         beginner = threading.Thread(
-            target=lambda: begun.append(begin_load(loading.connection, planned))
+            target=lambda: begun.append(begin_load(loading.connection, planned)),
+            daemon=True,
         )
         beginner.start()
         time.sleep(0.3)

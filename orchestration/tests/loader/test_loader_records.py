@@ -47,7 +47,7 @@ def test_agrees_with_csv_reader(data):
     assert [[f.decode() for f in fields] for *_, fields in ours] == [row for row in theirs if row]
 
 
-@given(hostile, st.integers(1, 20), st.integers(1, 30), st.integers(0, 20))
+@given(hostile, st.integers(1, 20), st.integers(3, 30), st.integers(0, 20))
 def test_agrees_with_the_reference_in_blocks_of_any_size(data, block, limit, more):
     limits = (limit, limit + more)
     with (
@@ -68,13 +68,13 @@ def test_memory_stays_flat_on_a_line_without_end():
         count -= 1
         return b"x" * (1 << 18) if count else b""
 
-    count = 100
+    count = 40
     (piece,) = pieces(read, 1)
     assert piece.kind is Kind.TOO_LONG
     assert len(piece.data) == records.MAX_LINE_BYTES
-    assert piece.size == 99 * (1 << 18) + 1
+    assert piece.size == 39 * (1 << 18) + 1
 
 
-@pytest.mark.parametrize("body", [b'"' + b'""' * 2_000_000, b'a,"' * 1_000_000, b'"\n' * 1_000_001])
+@pytest.mark.parametrize("body", [b'"' + b'""' * 2_000_000, b'a,"' * 400_000, b'"\n' * 400_001])
 def test_time_stays_linear_on_quotes_that_never_close(body):
     assert sum(len(raw) for _, raw, _ in cut(body))

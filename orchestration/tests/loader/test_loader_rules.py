@@ -270,7 +270,7 @@ file = st.lists(lines, max_size=12).map("\n".join).map(str.encode)
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     files=st.lists(file, min_size=1, max_size=3),

@@ -1,0 +1,1 @@
+"""What the DAGs' tasks do; imported by Airflow only."""

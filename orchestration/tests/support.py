@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,6 +46,22 @@ GOOD_ROW = {
     "customer_country": "Spain",
     "customer_city": "Madrid",
 }
+
+
+def copy_checkout(folder: Path) -> Path:
+    """Copy the tracked and new files of the checkout, as a clone would have them."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
+    for name in filter(None, listed):
+        if (CHECKOUT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(CHECKOUT / name, folder / name)
+    return folder
 
 
 def write_csv(path: Path, records: list[dict[str, str]]) -> Path:

@@ -10,6 +10,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -26,7 +27,9 @@ def _table(title: str, head: Iterable[str], rows: list[Row]) -> str:
     """Lay out rows in columns; numbers to the right, control characters shown, not obeyed."""
     lines = [tuple(head), *(tuple(_text(value) for value in row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(widths))]
+    numeric = [
+        all(isinstance(row[i], int | float | Decimal) for row in rows) for i in range(len(widths))
+    ]
     body = (
         "  "
         + "  ".join(
@@ -39,7 +42,10 @@ def _table(title: str, head: Iterable[str], rows: list[Row]) -> str:
 
 
 def _text(value: object) -> str:
-    text = f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, int):
+        text = f"{value:,}"
+    else:
+        text = f"{value:,.2f}" if isinstance(value, Decimal) else str(value)
     return "".join(character if character.isprintable() else "·" for character in text)
 
 
@@ -113,7 +119,7 @@ def report(since: str) -> str:
     outcomes = Counter(
         result["status"]
         for result in run["results"]
-        if not result["unique_id"].startswith("model.")
+        if result["unique_id"].startswith(("test.", "unit_test."))
     )
     parts = [
         _table("Loaded into the lake", ("file", *COUNTS), loads),
@@ -151,7 +157,7 @@ def report(since: str) -> str:
             ("month", "transactions", "revenue"),
             warehouse.rows(
                 "select format('%s-%s', year, lpad(month::text, 2, '0')), transactions,"
-                " round(revenue, 2)::float8 from {} order by year desc, month desc limit 6",
+                " revenue from {} order by year desc, month desc limit 6",
                 "agg_sales_monthly",
             ),
         )
@@ -161,7 +167,7 @@ def report(since: str) -> str:
             "Revenue by country (first 5)",
             ("country", "transactions", "revenue"),
             warehouse.rows(
-                "select country, transactions, round(revenue, 2)::float8 from {}"
+                "select country, transactions, revenue from {}"
                 " order by revenue desc, country limit 5",
                 "agg_sales_country",
             ),

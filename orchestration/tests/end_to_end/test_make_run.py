@@ -1,7 +1,6 @@
 """The commands of the README, word for word, in a copy of the checkout with a home of its own."""
 
 import os
-import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from orchestration.tests.support import copy_checkout
 from orchestration.warehouse.settings import CHECKOUT
 
 SAMPLE_ROWS = 250
@@ -18,20 +18,8 @@ class Clone:
     """A copy of the tracked and new files, and a clean environment."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.home = folder / "clone", folder / "home"
+        self.folder, self.home = copy_checkout(folder / "clone"), folder / "home"
         self.home.mkdir(parents=True)
-        listed = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-            cwd=CHECKOUT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split("\0")
-        for name in filter(None, listed):
-            source, copy = CHECKOUT / name, self.folder / name
-            if source.exists():
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source, copy)
         # What was downloaded once is not downloaded again.
         (self.folder / ".cache").mkdir(exist_ok=True)
         (self.folder / ".cache/uv").symlink_to(CHECKOUT / ".cache/uv")

@@ -1,40 +1,43 @@
 {#-
-    `word_to_number(expression)`: a SQL text expression to exact numeric; NULL for what is not a number.
+    word_to_number(expression): a SQL text expression to exact numeric; NULL for what is not a number.
+    `_macros.yml` has the grammar and the limits.
 
-    How it works. No subquery is used: Citus does not push down `offset` in one that refers to a
-    column, and without `offset` PostgreSQL would compute the normalised text wherever it is used.
-    So number words go through one chain in which every step uses the step before once:
+    Each of the readers below is one chain in which every step uses the step before once. A subquery
+    that names its steps would have to be kept from being flattened, or PostgreSQL computes a step
+    again wherever it is used; and `offset 0`, which keeps it, is what Citus does not push down.
 
-        nine hundred and ninety-nine thousand, six
-        T#I X & IY-#I K, #F                 every word becomes a code, one or two characters
-        (the same, or NULL)                 the grammar, one regular expression over the codes
-        ((9e2+99)*1e3+(6))                  the codes become a sum
-        999006                              jsonpath is the calculator: exact, immutable
+    A chain turns words into codes of capital letters and digits. The text is in lower case by then,
+    so nothing that it holds passes for a code. Words take the space before them along: what is glued
+    to another word, or is no number word, stays behind and makes the result NULL.
 
-    Codes are capital letters (and # @), and the text is in lower case: nothing in it passes for a
-    code. What is not in the vocabulary stays as it is, and the grammar does not let it pass.
+    Regular expressions cost most here, in proportion to their size: hence plain `replace` wherever
+    it can do the work, and a first reader without any for the most usual numbers.
     Everything is collated "C": the answer does not depend on the locale of the database.
 -#}
 
 {% macro word_to_number(expression) -%}
-    {%- set text -%} ({{ expression }})::text collate "C" {%- endset -%}
+    {%- set text = '((' ~ expression ~ ')::text collate "C")' -%}
     case
         when length({{ text }}) > 1000 then null
-        when {{ text }} ~ '^[-+]?[0-9]+([.][0-9]+)?$' then ({{ expression }})::text::numeric
-        when {{ text }} ~ '[A-Za-z][A-Za-z]' then {{ numeric_from_words(text) }}
-        else {{ numeric_from_digits(text) }}
+        when {{ text }} ~ '^[-+]?[0-9]+([.][0-9]+)?$' then {{ text }}::numeric
+        else coalesce(
+            case when {{ text }} ~ '^[A-Za-z][A-Za-z ,-]*[A-Za-z]$' then {{ number_in_plain_words(text) }} end,
+            case
+                when {{ text }} ~ '[A-Za-z][A-Za-z]' then {{ number_in_words(text) }}
+                else {{ number_in_digits(text) }}
+            end
+        )
     end
 {%- endmacro %}
 
 
-{% macro numeric_from_digits(text) -%}
+{% macro number_in_digits(text) -%}
+    {#- Currency symbols, groups of three, exponents, accounting parentheses. -#}
     {%- set plain = '(?:[0-9]+(?:[.][0-9]*)?|[.][0-9]+)(?:[eE][-+]?0*[0-9]{1,3})?' -%}
     {%- set grouped = '[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:[.][0-9]*)?' -%}
     {%- set number = '(?:' ~ plain ~ '|' ~ grouped ~ ')' -%}
-    {%- set symbol = '[$€£] ?' -%}
-    {%- set sign = '[-+−] ?' -%}
-    {%- set signed = '(?:(?:' ~ sign ~ ')?(?:' ~ symbol ~ ')?|' ~ symbol ~ sign ~ ')' ~ number ~ '(?: ?[$€£])?' -%}
-    {%- set accounting = '(?:' ~ symbol ~ ')?[(](?:' ~ symbol ~ ')?' ~ number ~ '[)]' -%}
+    {%- set signed = '(?:(?:[-+−] ?)?(?:[$€£] ?)?|[$€£] ?[-+−] ?)' ~ number ~ '(?: ?[$€£])?' -%}
+    {%- set accounting = '(?:[$€£] ?)?[(](?:[$€£] ?)?' ~ number ~ '[)]' -%}
     translate(
         substring(
             btrim({{ text }}, E' \t\n\r\f\v\u00a0')
@@ -45,74 +48,122 @@
 {%- endmacro %}
 
 
-{% macro numeric_from_words(text) -%}
-    {%- set white_space = [
-        ('\\t', ' '), ('\\n', ' '), ('\\r', ' '), ('\\f', ' '), ('\\v', ' '), ('\\u00a0', ' '),
-        (' ', 'XY'), ('YX', ''), ('XY', ' '),
+{% macro number_in_plain_words(text) -%}
+    {#- Up to 999,999, and nothing but its words. The zeros are filled in where two codes meet, and
+        jsonpath's `.decimal` is a cast that gives NULL instead of an error.
+
+            nine hundred and five thousand, sixty-one
+            S U9X A U5 K, D6Y U1 Z          start, unit, hundred, and, unit, thousand, tens, unit, end
+            905061
+    -#}
+    {%- set hundreds = namespace(codes=[]) -%}
+    {%- for digit in range(1, 10) -%}
+        {%- set hundreds.codes = hundreds.codes + [('U' ~ digit ~ 'X', 'H' ~ digit ~ 'C')] -%}
+    {%- endfor -%}
+    {%- set meetings = [
+        ('CZ', '00'), ('CK', '00K'), ('CA', 'C'), ('CU', '0'), ('CT', '1'), ('CD', ''),
+        ('YZ', '0'), ('YK', '0K'), ('YU', ''),
+        ('KZ', '000'), ('K,', 'K'), ('KA', 'K'), ('KU', '00'), ('KT', '01'), ('KD', '0'), ('KH', ''),
+        ('ST', '1'), ('SU', ''), ('SD', ''), ('SH', ''), ('Z', ''),
     ] -%}
-    {#- Longer words come before those they contain. -#}
-    {%- set vocabulary = [
-        ('one half', 'V'), ('half', 'V'), ('hundred', 'X'), ('thousand', 'K'), ('million', 'M'),
-        ('billion', 'N'), ('trillion', 'O'), ('quadrillion', 'P'), ('quintillion', 'Q'),
-        ('ten', '@Z'), ('eleven', '@A'), ('twelve', '@B'), ('thirteen', '@C'), ('fourteen', '@D'),
-        ('fifteen', '@E'), ('sixteen', '@F'), ('seventeen', '@G'), ('eighteen', '@H'), ('nineteen', '@I'),
-        ('twenty', 'BY'), ('thirty', 'CY'), ('forty', 'DY'), ('fourty', 'DY'), ('fifty', 'EY'),
-        ('sixty', 'FY'), ('seventy', 'GY'), ('eighty', 'HY'), ('ninety', 'IY'),
-        ('zero', '#Z'), ('one', '#A'), ('two', '#B'), ('three', '#C'), ('four', '#D'), ('five', '#E'),
-        ('six', '#F'), ('seven', '#G'), ('eight', '#H'), ('nine', '#I'),
-        ('and', '&'), ('point', 'R'),
-        ('dollar', 'J'), ('euro', 'J'), ('pound', 'J'), ('cent', 'U'), ('pence', 'U'), ('penny', 'U'),
-        ('usd', 'S'), ('eur', 'S'), ('gbp', 'S'), ('$', 'S'), ('€', 'S'), ('£', 'S'),
-        ('Tminus ', 'T-'), ('Tnegative ', 'T-'), ('Tplus ', 'T+'), ('T−', 'T-'),
-        ('T-', 'WT'), ('T+', '+T'), ('TS', 'ST'), ('T-', 'WT'), ('T ', 'T'), ('TX', 'Ta X'),
-    ] -%}
-    {%- set arithmetic = [
-        ('Y-#', ''), ('Y #', ''), (' 0', ' '), ('V', '.5'), ('X', 'e2+'),
-        ('K', ')*1e3+('), ('M', ')*1e6+('), ('N', ')*1e9+('), ('O', ')*1e12+('), ('P', ')*1e15+('),
-        ('Q', ')*1e18+('), ('J', ')+('), ('U', ')*0.01+('), ('T', '(('),
-    ] -%}
-    {%- set repairs = [('+()', ''), ('+)', ')'), ('()', '1'), ('(e2', '(1e2')] -%}
-    jsonb_path_query_first('0', {{ replace_each(
-        'translate(' ~ replace_each(
-            'substring(' ~ replace_each(
-                "'T' || btrim(" ~ replace_each('lower(' ~ text ~ ')', white_space) ~ ')', vocabulary
-            ) ~ " from '" ~ number_word_grammar() ~ "')",
-            arithmetic
-        ) ~ ", 'ABCDEFGHIZYR@W -,&#Sanos', '12345678900.1-') || '))'",
-        repairs
-    ) }}::jsonpath)::numeric
+    {%- set words = [(' hundred', 'X'), (' thousand', 'K'), (' and', 'A')] -%}
+    {%- set spaced = "'S ' || replace(lower(" ~ text ~ "), '-', ' ') || 'Z'" -%}
+    {%- set codes = encode_below_100(replace_each(spaced, words)) -%}
+    jsonb_path_query_first(
+        jsonb_object(array['n', {{ replace_each(codes, hundreds.codes + meetings) }}]),
+        '$.n.decimal(6)', '{}', true
+    )::numeric
 {%- endmacro %}
 
 
-{% macro number_word_grammar() -%}
-    {#- The text has single spaces; T is its start. -#}
-    {%- set below_100 = '(?:[B-I]Y(?:[ -]#[A-I])?|#[A-I]|@[A-IZ]|[1-9][0-9]?)' -%}
-    {%- set to_remainder = '[ -](?:&[ -])?' -%}
-    {%- set remainder = '(?:' ~ to_remainder ~ below_100 ~ ')?' -%}
-    {%- set hundreds = '(?:#[A-I]|[1-9]|an?)[ -]X' -%}
-    {%- set many_hundreds = '(?:' ~ below_100 ~ '|an?)[ -]X' -%}
-    {%- set below_1000 = '(?:' ~ hundreds ~ remainder ~ '|' ~ below_100 ~ '|[1-9][0-9][0-9])' -%}
-    {%- set point = 'R(?: #[A-IZ])+' -%}
-    {%- set half = '(?:an? )?V' -%}
-    {%- set separator = '(?:T|(?: ?, ?| |-)(?:&[ -])?)' -%}
-    {%- set literal = '(?:(?:0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:,[0-9]{3})+)(?:[.][0-9]+)?|[.][0-9]+)' -%}
-    {%- set part = '(?:' ~ separator ~ below_1000 ~ '[ -]|T(?:an?[ -])?)' -%}
-    {%- set fraction = '(?:(?:(?:#Z|' ~ below_1000 ~ ') )?' ~ point
-        ~ '|(?:' ~ hundreds ~ to_remainder ~ ')?' ~ below_100 ~ ' & ' ~ half
-        ~ '|' ~ half ~ '(?: an?(?= [JKMNOPQ]))?)' -%}
-    {%- set cents = '(?:#Z|0[1-9]|' ~ below_100 ~ ')[ -]Us?' -%}
-    ^(?:[W+]?S?|S[W+])(?:
-    {%- for scale in 'QPONM' %}(?:{{ part }}{{ scale }})?{% endfor -%}
-    (?:{{ part }}K(?:{{ separator }}{{ below_1000 }})?|{{ separator }}(?:{{ many_hundreds }}{{ remainder }}|{{ below_1000 }}))?(?: {{ point }})?
+{% macro number_in_words(text) -%}
+    {#- Everything else: the codes become a sum, and jsonpath is the calculator.
+
+            minus two million, one hundred and twelve point five
+            N S U2 M G, U1X A T2 P U5       sign, start, unit, million, next part, …, teen, point, unit
+            -(2e6+112.5)
+    -#}
+    {%- set spaces = [
+        ('\\t', ' '), ('\\n', ' '), ('\\r', ' '), ('\\f', ' '), ('\\v', ' '), ('\\u00a0', ' '),
+        ('d,', 'd, '), ('n,', 'n, '), (' ', 'XY'), ('YX', ''), ('XY', ' '), (' ,', ','),
+    ] -%}
+    {%- set prefixes = [
+        ('Sminus ', 'S-'), ('Snegative ', 'S-'), ('Splus ', 'S+'), ('S−', 'S-'), ('S-', 'NS'), ('S+', 'BS'),
+        ('S€', 'S$'), ('S£', 'S$'), ('Susd ', 'S$'), ('Seur ', 'S$'), ('Sgbp ', 'S$'), ('S$', 'FS'),
+        ('S−', 'NS'), ('S-', 'NS'), ('S+', 'BS'), ('S ', 'S'), ('S', 'S '), ('-', ' '),
+    ] -%}
+    {%- set scales = [
+        (' hundred', 'X'), (' thousand', 'KG'), (' million', 'MG'), (' billion', 'HG'), (' trillion', 'VG'),
+        (' quadrillion', 'QG'), (' quintillion', 'ZG'),
+    ] -%}
+    {%- set others = [
+        (' fourty', 'D4Y'), (' zero', 'O'), (' point', 'P'), (' half', 'E'),
+        (' dollar', 'J'), (' euro', 'J'), (' pound', 'J'), (' usd', 'J'), (' eur', 'J'), (' gbp', 'J'),
+        (' cent', 'I'), (' pence', 'I'), (' penny', 'I'), (' and', 'A'), (' an', 'W'), (' a', 'W'),
+        ('S ', 'SR'), (' ', 'L'),
+    ] -%}
+    {%- set meetings = [
+        ('YU', ''), ('Y', '0'), ('SX', 'SU1X'), ('XAU', 'XU'), ('XAT', 'XT'), ('XAD', 'XD'),
+        ('XU', 'YC'), ('XT', 'Y1'), ('XD', 'Y'), ('X', 'YCC'),
+    ] -%}
+    {%- set terms = [
+        ('EW', 'E'), ('WE', 'E'), ('U1E', 'E'), ('E', '.5'), ('L0', 'L'),
+        ('K', 'e3+'), ('M', 'e6+'), ('H', 'e9+'), ('V', 'e12+'), ('Q', 'e15+'), ('Z', 'e18+'),
+        ('J', '+'), ('I', 'e-2'), ('S', '('),
+    ] -%}
+    {%- set spaced = replace_each("'S' || btrim(" ~ replace_each('lower(' ~ text ~ ')', spaces) ~ ')', prefixes) -%}
+    {#- A digit that touches the word before it is no number. -#}
+    {%- set spaced = 'regexp_replace(' ~ spaced ~ ", '[a-z][0-9]', '!')" -%}
+    {%- set codes = replace_each(encode_below_100(replace_each(spaced, scales + others[:1])), others[1:]) -%}
+    {#- Digits after "hundred" are units or tens, like words there. -#}
+    {%- set codes = 'regexp_replace(' ~ codes ~ ", 'X(A?)L([1-9])(?![0-9.,])', 'X\\1U\\2')" -%}
+    {%- set codes = 'regexp_replace(' ~ codes ~ ", 'X(A?)L([1-9][0-9])(?![0-9.,])', 'X\\1D\\2')" -%}
+    {#- All of it or NULL. As a constraint the grammar is run once, as a pattern to cut out it is run twice. -#}
+    {%- set valid = 'substring(' ~ replace_each(codes, meetings) ~ " from '^(?=" ~ grammar_of_codes() ~ "$).*')" -%}
+    {%- set sum = 'translate(' ~ replace_each(valid, terms) ~ ", 'TOPWNCABDFGLRUY,s', '10.1-0') || ')'" -%}
+    jsonb_path_query_first(
+        '0', {{ replace_each(sum, [('(e', '(1e'), ('++', '+'), ('+)', ')')]) }}::jsonpath
+    )::numeric
+{%- endmacro %}
+
+
+{% macro grammar_of_codes() -%}
+    {%- set part = '(?:[UDLR][1-9](?:[0-9]{0,2}|Y[0-9C]{2})|T[0-9]|WY[0-9C]{2})' -%}
+    {%- set of_four_digits = '(?:[UDLR][1-9][0-9]Y[0-9C]{2}|T[0-9]Y[0-9C]{2}|[LR][1-9][0-9]{3})' -%}
+    {%- set next = '(?:S|G,?A?)' -%}
+    {%- set before_scale = '(?:' ~ next ~ part ~ '|SW?)' -%}
+    {%- set point = 'P(?:U[1-9]|O)+' -%}
+    {%- set half = '(?:W|U1)?E' -%}
+    {%- set digits = 'R(?:(?:0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:,[0-9]{3})+)(?:[.][0-9]+)?|[.][0-9]+)' -%}
+    {%- set scale = '[KMHVQZ]G' -%}
+    {%- set cents = '(?:[UDL][1-9][0-9]?|T[0-9]|O|L0[0-9])Is?' -%}
+    (?:[NB]?F?|F[NB])(?:(?:
+    {%- for scale in 'ZQVHM' %}(?:{{ before_scale }}{{ scale }})?{% endfor -%}
+    (?:{{ before_scale }}K(?:{{ next }}{{ part }})?|{{ next }}(?:{{ part }}|{{ of_four_digits }}))?
     {#- -#}
-    |T(?:#Z|(?:{{ fraction }}|{{ literal }})(?:[ -][KMNOPQ])?|{{ literal }}[ -]X|an?(?= [JU]))
+    (?:A{{ half }}|G?(?:{{ point }})?)
     {#- -#}
-    )(?:[ -]Jo?s?(?:(?: ?, ?| )(?:& )?{{ cents }})?| ?S|[ -]Us?)?$
+    |S(?:O|(?:(?:{{ part }}|O)?{{ point }}|{{ part }}A{{ half }}|{{ half }}|{{ digits }})(?:{{ scale }})?|{{ half }}W(?:{{ scale }}|(?=J))|W(?=J))
+    {#- -#}
+    )(?:Js?(?:,?A?{{ cents }})?)?|S(?:{{ part }}|O|W)Is?)
+{%- endmacro %}
+
+
+{% macro encode_below_100(expression) -%}
+    {%- set words = [
+        (' ten', 'T0'), (' eleven', 'T1'), (' twelve', 'T2'), (' thirteen', 'T3'), (' fourteen', 'T4'),
+        (' fifteen', 'T5'), (' sixteen', 'T6'), (' seventeen', 'T7'), (' eighteen', 'T8'), (' nineteen', 'T9'),
+        (' twenty', 'D2Y'), (' thirty', 'D3Y'), (' forty', 'D4Y'), (' fifty', 'D5Y'), (' sixty', 'D6Y'),
+        (' seventy', 'D7Y'), (' eighty', 'D8Y'), (' ninety', 'D9Y'),
+        (' one', 'U1'), (' two', 'U2'), (' three', 'U3'), (' four', 'U4'), (' five', 'U5'), (' six', 'U6'),
+        (' seven', 'U7'), (' eight', 'U8'), (' nine', 'U9'),
+    ] -%}
+    {{ replace_each(expression, words) }}
 {%- endmacro %}
 
 
 {% macro replace_each(expression, pairs) -%}
     {%- for pair in pairs %}replace({% endfor -%}
     {{ expression }}
-    {%- for from, to in pairs %}, E'{{ from }}', '{{ to }}'){% endfor -%}
+    {%- for from, to in pairs %}, {{ 'E' if '\\' in from }}'{{ from }}', '{{ to }}'){% endfor -%}
 {%- endmacro %}

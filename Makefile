@@ -113,3 +113,5 @@ lock: .tools/ready ## compile requirements/*.in into the hashed locks beside the
 		.tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 			--no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt; \
 	done
+
+include orchestration/cluster.mk

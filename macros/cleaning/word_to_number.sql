@@ -1,10 +1,27 @@
 {#-
     word_to_number(expression): a SQL text expression to exact numeric; NULL for what is not a number.
-    `_macros.yml` has the grammar and the limits.
 
-    Each of the readers below is one chain in which every step uses the step before once. A subquery
-    that names its steps would have to be kept from being flattened, or PostgreSQL computes a step
-    again wherever it is used; and `offset 0`, which keeps it, is what Citus does not push down.
+    Grammar, in any case and with white space around and between words ([…] is optional):
+
+        digits    = [sign] [currency] number | "(" [currency] number ")"       $1,200.00  (15)  -5  1e3
+        words     = [sign] [currency] amount [" dollars" [["," | "and"] cents]] | [sign] part " cents"
+        amount    = whole [decimals | "and" half]
+                  | (part [decimals | "and" half] | decimals | half ["a"] | number) [scale]
+        whole     = "zero" | {part scale [","] ["and"]} [part]
+        part      = below 100 | [below 10 | "a"] "hundred" [["and"] below 100]
+        decimals  = "point" digit {digit}          half = ["a" | "one"] "half"
+        sign      = "minus" | "negative" | "plus" | "-" | "+"
+        scale     = "thousand" | "million" | … | "quintillion" (10^18), each smaller than the one before
+        currency  = $ € £ USD EUR GBP before; dollars, euros, pounds, USD … after; cents, pence, penny
+
+    A part may be digits: "2 hundred", "5 thousand 200". The first scale may stand alone or after "a":
+    "hundred", "a thousand and one". Ten to ninety-nine hundreds make a part that no scale follows, and
+    no "thousand" precedes: "thirty-four hundred and fifty". A hyphen is as good as a space between
+    words. No more than 1000 characters, exponents up to 999: longer ones are NULL.
+
+    How it is read. Each reader below is one chain in which every step uses the step before once. A
+    subquery that names its steps would have to be kept from being flattened, or PostgreSQL computes a
+    step again wherever it is used; and `offset 0`, which keeps it, is what Citus does not push down.
 
     A chain turns words into codes of capital letters and digits. The text is in lower case by then,
     so nothing that it holds passes for a code. Words take the space before them along: what is glued
@@ -13,6 +30,7 @@
     Regular expressions cost most here, in proportion to their size: hence plain `replace` wherever
     it can do the work, and a first reader without any for the most usual numbers.
     Everything is collated "C": the answer does not depend on the locale of the database.
+    jsonpath's `.decimal` needs PostgreSQL 17.
 -#}
 
 {% macro word_to_number(expression) -%}

@@ -93,20 +93,18 @@ def pieces(read: Callable[[], bytes], line: int) -> Iterator[Piece]:
 def _next(data: bytes, at: int, limit: int, line: int, ended: bool) -> Piece | None:
     """Return the piece that begins at `at`, or None when more bytes are needed to tell."""
     oversize = limit - at > MAX_RECORD_BYTES
+    end_of_line = LINE_END.search(data, at, limit)
+    if not end_of_line:
+        return None
     if oversize:
         match = RECORD.match(data, at, limit)
         if match and _is_bounded(match[0]):
             return _piece(Kind.QUOTED, match[0], line)
     elif _is_plain(data, at, limit):
-        end = data.rfind(b"\n", at, limit) + 1
-        if end:
-            return _piece(Kind.PLAIN, data[at:end], line)
+        return _piece(Kind.PLAIN, data[at : data.rfind(b"\n", at, limit) + 1], line)
     elif match := _RECORDS.match(data, at, limit):
-        return _piece(Kind.QUOTED, data[at : match.end()], line)
+        return _piece(Kind.QUOTED, match[0], line)
     if not (oversize or ended):
-        return None
-    end_of_line = LINE_END.search(data, at, limit)
-    if not end_of_line:
         return None
     size = end_of_line.end() - at
     if size > MAX_LINE_BYTES:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import tracemalloc
 from unittest import mock
 
 import loader_reference
@@ -68,11 +69,17 @@ def test_memory_stays_flat_on_a_line_without_end():
         count -= 1
         return b"x" * (1 << 18) if count else b""
 
-    count = 40
-    (piece,) = pieces(read, 1)
+    count = 80
+    tracemalloc.start()
+    try:
+        (piece,) = pieces(read, 1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
     assert piece.kind is Kind.TOO_LONG
     assert len(piece.data) == records.MAX_LINE_BYTES
-    assert piece.size == 39 * (1 << 18) + 1
+    assert piece.size == 79 * (1 << 18) + 1
+    assert peak < 4 * records.MAX_LINE_BYTES
 
 
 @pytest.mark.parametrize("body", [b'"' + b'""' * 2_000_000, b'a,"' * 400_000, b'"\n' * 400_001])

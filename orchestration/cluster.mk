@@ -1,0 +1,48 @@
+# The cluster's commands; part of the Makefile.
+COMPOSE := docker compose -f orchestration/docker-compose.yml
+AIRFLOW_PORT ?= 8080
+export AIRFLOW_PORT
+
+.PHONY: secrets
+secrets: ## make the cluster's passwords and keys, where there are none yet
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 found; install one, or name it: PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) -m orchestration.cluster.make_secrets
+
+.PHONY: up
+up: secrets ## start the cluster and wait until it is healthy (WORKERS=3, AIRFLOW_PORT=8080)
+	@docker compose version >/dev/null 2>&1 || { echo "error: no container engine with Compose v2 answers; install Docker, or use 'make airflow' without it" >&2; exit 2; }
+	@mkdir -p landing
+	@DOCKER_BUILDKIT=1 $(COMPOSE) build --quiet dbt airflow-init
+	@$(COMPOSE) up --detach --wait --wait-timeout 600 --quiet-pull \
+		|| { echo "error: the cluster did not become healthy; see: $(COMPOSE) ps --all; $(COMPOSE) logs" >&2; exit 1; }
+	@echo "Airflow: http://127.0.0.1:$(AIRFLOW_PORT), user admin, password in orchestration/secrets/airflow_admin_password"
+	@echo "Put CSV files into landing/; the DAG forex__customer_transactions__hourly takes them."
+
+.PHONY: down
+down: ## stop the cluster; what it stored stays (down VOLUMES=1 deletes that too)
+	@$(COMPOSE) down --remove-orphans $(if $(VOLUMES),--volumes)
+
+.PHONY: rotate
+rotate: ## make all of the running cluster's passwords and keys anew
+	@$(PYTHON) -m orchestration.cluster.make_secrets --rotate
+	@$(COMPOSE) up --detach --wait --force-recreate
+
+.PHONY: state
+state: ## fetch the manifest that the cluster published for Slim CI: state/manifest.json
+	@mkdir -p state
+	@$(COMPOSE) cp dbt:/srv/published/manifest.json state/manifest.json
+
+.PHONY: test-cluster
+test-cluster: setup ## the cluster's end-to-end test, on a real container engine
+	@orchestration/cluster/test.sh
+
+.venv-airflow/ready: .tools/ready requirements/airflow.txt
+	@echo "Installing the locked environment .venv-airflow"
+	@mkdir -p .cache
+	@{ .tools/bin/uv venv --quiet --allow-existing --python $(PYTHON) .venv-airflow \
+		&& .tools/bin/uv pip sync --quiet --require-hashes --python .venv-airflow/bin/python requirements/airflow.txt; } >.cache/setup.log 2>&1 \
+		|| { echo "error: .venv-airflow could not be installed: is a Python package registry (PyPI or a mirror, see UV_INDEX_URL) reachable? Details: .cache/setup.log" >&2; exit 2; }
+	@touch $@
+
+# The tests run the DAGs.
+test: .venv-airflow/ready

@@ -46,3 +46,7 @@ test-cluster: setup ## the cluster's end-to-end test, on a real container engine
 
 # The tests run the DAGs.
 test: .venv-airflow/ready
+
+.PHONY: airflow
+airflow: .venv-airflow/ready server ## the same DAGs without containers, for development (ends with Ctrl-C)
+	@$(RUN) orchestration.cluster.standalone

@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
+import stat
 import sys
 from pathlib import Path
 
@@ -71,6 +72,8 @@ def configure(folder: Path, address: str, port: int, host_key: Path, client_key:
         "PermitRootLogin": "prohibit-password" if os.geteuid() == 0 else "no",
         "ForceCommand": f"exec {sys.executable} -m orchestration.cluster.dbt_gate",
         "DisableForwarding": "yes",
+        # sshd's own check knows no sticky folders, such as /tmp, where nobody moves our files.
+        "StrictModes": "no" if _is_safe(folder) else "yes",
         "PermitTTY": "no",
         "PermitUserRC": "no",
         "PermitUserEnvironment": "no",
@@ -88,6 +91,12 @@ def configure(folder: Path, address: str, port: int, host_key: Path, client_key:
     if os.geteuid() == 0:  # asks for it only then
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     return configuration
+
+
+def _is_safe(folder: Path) -> bool:
+    """Whether nobody else can put another folder in this one's place."""
+    modes = [parent.stat().st_mode for parent in (folder, *folder.resolve().parents)]
+    return all(not mode & 0o022 or mode & stat.S_ISVTX for mode in modes)
 
 
 def command(configuration: Path) -> list[str]:

@@ -34,7 +34,7 @@ def environment() -> dict[str, str]:
     }
     return kept | {
         "WAREHOUSE_FOLDER": folder,
-        "WAREHOUSE_PORT": str(_free_port()),
+        "WAREHOUSE_PORT": str(free_port()),
         "PGPASSFILE": f"{folder}/pgpass",
         "DBT_PROFILES_DIR": str(CHECKOUT / "profiles"),
         # Durability is for crashes of the machine, and what is here does not outlive the command.
@@ -42,7 +42,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port below those that systems lend to clients: it stays free between restarts."""
     while True:
         port = random.randrange(10000, 20000)  # noqa: S311 - not a secret

@@ -29,7 +29,7 @@ class Cluster:
         self.folder = folder
         self.landing = folder / "landing"
         self.secrets = folder / "secrets"
-        self.port = scratch._free_port()
+        self.port = scratch.free_port()
         clean = {
             name: value
             for name, value in os.environ.items()

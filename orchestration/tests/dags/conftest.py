@@ -12,17 +12,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orchestration.cluster import sshd
+from orchestration.cluster import sshd, standalone
 from orchestration.warehouse import scratch
 from orchestration.warehouse.settings import CHECKOUT
 
 AIRFLOW = CHECKOUT / ".venv-airflow/bin/python"
 START_SECONDS = 10
-
-
-def _make_key(file: Path) -> Path:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file)], check=True)
-    return file
 
 
 def _wait_for_port(port: int, process: subprocess.Popen) -> None:
@@ -94,44 +89,6 @@ class Platform:
         return json.loads(outcome.read_text()) | {"log": done.stdout + done.stderr}
 
 
-def _airflow_environment(folder: Path, port: int, ssh_port: int, password: str) -> dict[str, str]:
-    host_key = (folder / "host_key.pub").read_text().split()[:2]
-    ssh = {
-        "key_file": str(folder / "client_key"),
-        "host_key": " ".join(host_key),
-        "no_host_key_check": False,
-        "look_for_keys": False,
-    }
-    connections = {
-        "data_lake": {
-            "conn_type": "postgres",
-            "host": "127.0.0.1",
-            "port": port,
-            "login": "loader",
-            "password": password,
-            "schema": "data_lake",
-        },
-        "dbt": {
-            "conn_type": "ssh",
-            "host": "127.0.0.1",
-            "port": ssh_port,
-            "login": sshd.getpass.getuser(),
-            "extra": ssh,
-        },
-    }
-    return {
-        "AIRFLOW_HOME": str(folder / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "orchestration/dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
-        "AIRFLOW__CORE__UNIT_TEST_MODE": "false",
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
-        "AIRFLOW_VAR_FOREX_LANDING": f"file://{folder}/landing",
-        "AIRFLOW_VAR_FOREX_STAGING": f"file://{folder}/staging",
-        "PYTHONPATH": str(CHECKOUT),
-        **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(c) for name, c in connections.items()},
-    }
-
-
 @pytest.fixture(scope="session")
 def airflow_folder(tmp_path_factory):
     if not AIRFLOW.exists():
@@ -148,50 +105,42 @@ def platform(airflow_folder):
     if not sshd.program():
         pytest.skip("no sshd on this machine; on Debian, install openssh-server")
     folder = airflow_folder
-    for name in ("landing", "staging", "sshd"):
+    for name in ("landing", "staging"):
         (folder / name).mkdir(mode=0o700)
-    for name in ("host_key", "client_key", "other_key"):
-        _make_key(folder / name)
+    standalone.make_keys(folder)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "other_key")], check=True
+    )
+    ssh_port = scratch.free_port()
+    (folder / "known_hosts").write_text(
+        f"[127.0.0.1]:{ssh_port} {(folder / 'host_key.pub').read_text()}"
+    )
     with scratch.server() as warehouse:
-        environment = warehouse | {
-            "DBT_PROJECT_DIR": str(CHECKOUT),
-            "DBT_TARGET_PATH": str(folder / "target"),
-            "DBT_LOG_PATH": str(folder / "logs"),
-            "DBT_PUBLISH_PATH": str(folder / "published"),
-            "PYTHONPATH": str(CHECKOUT),
-        }
-        ssh_port = scratch._free_port()
-        (folder / "known_hosts").write_text(
-            f"[127.0.0.1]:{ssh_port} {(folder / 'host_key.pub').read_text()}"
-        )
+        environment = warehouse | standalone.dbt_environment(folder)
         with pytest.MonkeyPatch.context() as patch:
             for name in set(os.environ) - set(environment):
                 patch.delenv(name)
             for name, value in environment.items():
                 patch.setenv(name, value)
-            configuration = sshd.configure(
-                folder / "sshd",
-                "127.0.0.1",
-                ssh_port,
-                folder / "host_key",
-                folder / "client_key.pub",
-            )
-        with (folder / "sshd.log").open("wb") as log:
-            process = subprocess.Popen(sshd.command(configuration), stderr=log)
+            door = standalone.start_sshd(folder, ssh_port)
         try:
-            _wait_for_port(ssh_port, process)
+            _wait_for_port(ssh_port, door)
             password = next(
                 line.rsplit(":", 1)[1]
                 for line in Path(environment["PGPASSFILE"]).read_text().splitlines()
                 if line.split(":")[3] == "loader"
             )
-            environment |= _airflow_environment(
-                folder, int(environment["WAREHOUSE_PORT"]), ssh_port, password
+            environment |= standalone.airflow_environment(
+                folder,
+                folder / "landing",
+                int(environment["WAREHOUSE_PORT"]),
+                ssh_port,
+                password,
             )
             made = Platform(environment, folder, ssh_port)
             migrated = made.airflow("-m", "airflow", "db", "migrate")
             assert migrated.returncode == 0, migrated.stderr[-3000:]
             yield made
         finally:
-            process.terminate()
-            process.wait(10)
+            door.terminate()
+            door.wait(10)

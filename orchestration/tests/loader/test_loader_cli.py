@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import subprocess
 import sys
 
@@ -130,6 +131,7 @@ def test_a_load_waits_for_its_turn_and_says_so(server, lake, checkout, tmp_path)
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert select.select([load.stderr], [], [], 20)[0], "it says nothing"
         assert load.stderr.readline() == "file.csv: waiting until another load has finished\n"
         assert count(lake) == 0
     output, _ = load.communicate(timeout=60)

@@ -46,7 +46,7 @@
     commit
 {%- endmacro %}
 
-{% macro _claim_build(patience=1800, silence=3, pause=0.25) -%}
+{% macro _claim_build(patience=1800, silence=5, pause=0.25) -%}
     {%- set state = namespace(claimed=false, silent=0, told=false) -%}
     {%- for _ in range((patience / pause) | int) if not state.claimed -%}
         {%- set found = run_query(

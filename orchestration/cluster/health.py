@@ -7,6 +7,7 @@ which knows when each was last heard of.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import urllib.request
@@ -15,6 +16,11 @@ from pathlib import Path
 API = "http://api-server:8080/api/v2/monitor/health"
 HEARTBEAT = "/tmp/worker-heartbeat"  # noqa: S108 - a file system of the container's own
 HEARTBEAT_SECONDS = 30
+
+
+def worker_address() -> str:
+    """Return where the web server reaches this worker: Airflow's `hostname_callable`."""
+    return os.environ["WORKER_ADDRESS"]
 
 
 def healthy(component: str) -> bool:

@@ -8,10 +8,19 @@ on its own while the order of the files is kept (docs/decisions/0006-loads-take-
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, Param, TriggerRule, Variable, dag, get_current_context, task
+from airflow.sdk import (
+    Asset,
+    CronTriggerTimetable,
+    Param,
+    TriggerRule,
+    Variable,
+    dag,
+    get_current_context,
+    task,
+)
 from airflow.sdk.exceptions import AirflowFailException
 
 from orchestration.pipeline import alert, landing, load, report, staging
@@ -27,8 +36,8 @@ MARTS = Asset("pro.data_marts", "forex://pro/data_marts")
     dag_id="forex__customer_transactions__hourly",
     description="New CSV files into the lake, then dbt build into pro",
     doc_md=__doc__,
-    schedule="@hourly",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    # The first run is the next one that is due, not one in the past.
+    schedule=CronTriggerTimetable("0 * * * *", timezone="UTC", run_immediately=timedelta(0)),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from airflow.sdk import Asset, dag, get_current_context, task
+from airflow.sdk import Asset, CronTriggerTimetable, dag, get_current_context, task
 
 from orchestration.pipeline import alert, report
 from orchestration.pipeline.dbt import DbtOverSsh
@@ -17,8 +17,8 @@ MARTS = Asset("pro.data_marts", "forex://pro/data_marts")
     dag_id="forex__warehouse__nightly",
     description="Freshness, full dbt build and tests, documentation, manifest, maintenance",
     doc_md=__doc__,
-    schedule="0 2 * * *",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    # The first run is the next one that is due, not one in the past.
+    schedule=CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=timedelta(0)),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),

@@ -35,7 +35,7 @@ from orchestration.loader.storage import open_binary
 
 REJECTS = "rejects"
 MAX_KEY_BYTES = 2000  # PostgreSQL refuses index entries from about 2700 bytes
-BUFFER_BYTES = 1 << 24
+BUFFER_BYTES = 1 << 23
 ROW_BYTES = 100  # what Python adds to the bytes of each buffered row
 # An id of nothing else may be blank: ASCII white space, and any byte of another character.
 _PERHAPS_BLANK = bytes(code for code in range(256) if code >= 0x80 or chr(code).isspace())

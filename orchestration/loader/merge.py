@@ -72,6 +72,17 @@ _MERGE = sql.SQL(
     file_values=_names(*_VALUES, table="file"),
 )
 
+# One look-up in the index for each row: what a load costs follows the file, not the lake. Left to
+# itself the planner may scan the lake for each row: planned while the lake was empty, that seems
+# free, but other chunks are filling it at the same time.
+_BY_INDEX = """
+    set local enable_hashjoin = off;
+    set local enable_mergejoin = off;
+    set local enable_seqscan = off;
+    set local enable_bitmapscan = off;
+    set local work_mem = '64MB';
+"""
+
 
 @dataclass(frozen=True)
 class ChunkResult:
@@ -143,11 +154,7 @@ def _load_chunk(
             ).format(_names(*load.columns)),
             files,
         )
-        # One look-up in the index for each row: what a load costs follows the file, not the lake.
-        connection.execute(
-            "set local enable_hashjoin = off; set local enable_mergejoin = off;"
-            " set local work_mem = '64MB'"
-        )
+        connection.execute(_BY_INDEX)
         counts = connection.execute(
             _MERGE, {"source_file": load.source_file, "load_timestamp": load_timestamp}
         ).fetchone()

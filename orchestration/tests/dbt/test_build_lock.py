@@ -58,7 +58,7 @@ def test_the_second_build_waits_and_says_so(server, slow_dev, tmp_path):
         if any("Another build of this target" in line for line in lines):
             break
         time.sleep(0.05)
-    time.sleep(4)
+    time.sleep(6)
     assert second.poll() is None and first.poll() is None
     slow_dev.rollback()
     output = first.communicate()[0]

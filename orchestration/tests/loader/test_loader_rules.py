@@ -12,8 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loader_reference import LIMITS, Model, as_csv, row
+from psycopg import sql
 
-from orchestration.loader import LoaderError, begin_load, extract, finish_load, load_chunk, plan
+from orchestration.loader import (
+    LoaderError,
+    begin_load,
+    extract,
+    finish_load,
+    load_chunk,
+    merge,
+    plan,
+)
 from orchestration.loader.extraction import chunk_file
 from orchestration.loader.layout import COLUMNS
 
@@ -373,3 +382,21 @@ def test_the_loader_needs_no_more_than_its_role(loading):
     loading([row(1)])
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         loading.connection.execute("delete from forex.customer_transactions")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3000])
+@pytest.mark.parametrize("analyzed", [False, True])
+def test_rows_are_looked_up_by_index_whatever_the_planner_believes(loading, rows, analyzed):
+    loading([row(i) for i in range(rows)])
+    if analyzed:
+        loading.lake.execute("vacuum analyze forex.customer_transactions")
+    with loading.connection.transaction():
+        loading.connection.execute(merge._CREATE_STAGING)
+        loading.connection.execute(merge._BY_INDEX)
+        lines = loading.connection.execute(
+            sql.SQL("explain ") + merge._MERGE,
+            {"source_file": "", "load_timestamp": "2000-01-01"},
+        ).fetchall()
+    plan = "\n".join(line for (line,) in lines)
+    assert "Index Scan using customer_transactions_pkey" in plan
+    assert "Scan on customer_transactions" not in plan

@@ -7,6 +7,7 @@ Ctrl-C; what it stores is in `.cache/airflow`.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
@@ -25,6 +26,7 @@ from orchestration.warehouse.settings import CHECKOUT
 FOLDER = CHECKOUT / ".cache/airflow"
 AIRFLOW = CHECKOUT / ".venv-airflow/bin/airflow"
 KEYS = ("host_key", "client_key")
+GRACE_SECONDS = 10.0
 
 
 def make_keys(folder: Path) -> None:
@@ -127,15 +129,27 @@ def main() -> int:
     environment["AIRFLOW__API__PORT"] = os.environ.get("AIRFLOW_PORT", "8080")
     # The commands that `standalone` starts are found by their names.
     environment["PATH"] = f"{AIRFLOW.parent}:{environment['PATH']}"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    airflow = subprocess.Popen([str(AIRFLOW), "standalone"], env=environment)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    # A group of its own: Airflow's parts end together, in whatever way this command ends.
+    airflow = subprocess.Popen(
+        [str(AIRFLOW), "standalone"], env=environment, start_new_session=True
+    )
     try:
         return airflow.wait()
     except KeyboardInterrupt:
-        airflow.send_signal(signal.SIGINT)
-        return airflow.wait()
+        return 0
     finally:
+        _end_group(airflow)
         door.terminate()
+
+
+def _end_group(leader: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it has started."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(leader.pid, number)
+            leader.wait(GRACE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -82,10 +82,13 @@ class Cluster:
     def connect(self, database: str, role: str, password: str | None = None) -> psycopg.Connection:
         """Log in to the warehouse; from this machine, as the engine's networks are here too."""
         (container,) = self.containers("postgres-dbt")
-        (network,) = self.inspect(container)["NetworkSettings"]["Networks"].values()
+        networks = self.inspect(container)["NetworkSettings"]["Networks"]
+        address = next(
+            n["IPAddress"] for name, n in networks.items() if "warehouse" in name.split("_")
+        )
         secret = "postgres_dbt_password" if role == "postgres" else f"{role}_password"
         return psycopg.connect(
-            host=network["IPAddress"],
+            host=address,
             dbname=database,
             user=role,
             password=password or self.secret(secret),

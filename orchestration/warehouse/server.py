@@ -150,6 +150,24 @@ def _pid() -> int | None:
     return pid
 
 
+def _forget_dead_server() -> None:
+    """Delete the lock file of a server that was killed, once none of its processes is left.
+
+    PostgreSQL refuses to start while any process has the number in that file, also one that got
+    the number since, or the killed one where nobody has waited for it. What belongs to a server
+    works in its data folder, which is how to tell (on Linux; elsewhere PostgreSQL judges alone).
+    """
+    data = _data().resolve()
+    processes = list(Path("/proc").glob("[0-9]*/cwd"))
+    if not processes or _pid() is not None:
+        return
+    for process in processes:
+        with contextlib.suppress(OSError):  # gone meanwhile, or another user's
+            if process.readlink() == data:
+                return
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
 def _running_port() -> int:
     return int((_data() / "postmaster.pid").read_text().splitlines()[3])
 
@@ -225,6 +243,7 @@ def _launch(port: int, prefix: list[str], account: dict[str, Any]) -> None:
             lingering = "still in use" in reason or "already exists" in reason
             if (process and not lingering) or time.monotonic() > deadline:
                 raise UserError(f"the embedded server did not start: {reason} (see {log})")
+            _forget_dead_server()
             with log.open("ab") as output:
                 process = subprocess.Popen(
                     command,

@@ -83,6 +83,19 @@ def test_killed_it_starts_again(elsewhere):
     assert _command("orchestration.warehouse.server", "start", **elsewhere).returncode == 0
 
 
+def test_killed_it_starts_again_though_its_number_is_anothers(elsewhere):
+    _command("orchestration.warehouse.server", "start", **elsewhere)
+    lock = Path(elsewhere["WAREHOUSE_FOLDER"]) / "data" / "postmaster.pid"
+    pid, *rest = lock.read_text().splitlines(keepends=True)
+    os.kill(int(pid), signal.SIGKILL)
+    owner = lock.stat()
+    with subprocess.Popen(["sleep", "600"], user=owner.st_uid, cwd="/") as other:
+        lock.write_text("".join([f"{other.pid}\n", *rest]))
+        outcome = _command("orchestration.warehouse.server", "start", **elsewhere)
+        other.kill()
+    assert outcome.returncode == 0, outcome.stderr
+
+
 def test_a_taken_port_is_one_line(elsewhere):
     with socket.socket() as other:
         other.bind(("127.0.0.1", int(elsewhere["WAREHOUSE_PORT"])))

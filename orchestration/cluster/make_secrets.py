@@ -196,18 +196,21 @@ def rotate(folder: Path) -> None:
         for service, secret in DATABASES:
             user = "airflow" if service == "postgres-airflow" else "postgres"
             verifier = scram_verifier((fresh / secret).read_text())
-            _psql(service, secret, user, f"alter role {user} password '{verifier}'")
+            old = (folder / secret).read_text()
+            _psql(service, user, old, f"alter role {user} password '{verifier}'")
+            # At once: an interruption must not lose the password that the database now has.
+            (fresh / secret).replace(folder / secret)
         for file in fresh.iterdir():
             file.replace(folder / file.name)
 
 
-def _psql(service: str, secret: str, user: str, statement: str) -> None:
-    """Run a statement in a database's own container, which still has the old password."""
-    login = f"PGPASSWORD=$(cat /run/secrets/{secret}) exec psql -qX -v ON_ERROR_STOP=1 -U {user}"
+def _psql(service: str, user: str, password: str, statement: str) -> None:
+    """Run a statement in a database's own container; its secret may be older than the password."""
+    login = "read -r PGPASSWORD && export PGPASSWORD && exec psql -qX -v ON_ERROR_STOP=1"
     compose = ["docker", "compose", "-f", str(ORCHESTRATION / "docker-compose.yml")]
     done = subprocess.run(
-        [*compose, "exec", "-T", service, "sh", "-c", f"{login} -d {user}"],
-        input=statement,
+        [*compose, "exec", "-T", service, "sh", "-c", f"{login} -U {user} -d {user}"],
+        input=f"{password}\n{statement}",
         text=True,
         capture_output=True,
         check=False,

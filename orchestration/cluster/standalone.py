@@ -11,6 +11,7 @@ import contextlib
 import getpass
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -98,6 +99,23 @@ def airflow_environment(
     }
 
 
+def make_launcher(folder: Path) -> Path:
+    """Make the `airflow` that `standalone` finds by its name; return its folder.
+
+    The scheduler and the triggerer would each open a port to every network, for logs that the
+    web server reads from the disk here.
+    """
+    launcher = folder / "bin/airflow"
+    launcher.parent.mkdir(exist_ok=True)
+    launcher.write_text(
+        "#!/bin/sh\n"
+        'case $1 in scheduler|triggerer) set -- "$@" --skip-serve-logs ;; esac\n'
+        f'exec {shlex.quote(str(AIRFLOW))} "$@"\n'
+    )
+    launcher.chmod(0o700)
+    return launcher.parent
+
+
 def start_sshd(folder: Path, port: int) -> subprocess.Popen[bytes]:
     """Start the door to dbt; its sessions get this process's environment."""
     own = folder / "sshd"
@@ -126,9 +144,10 @@ def main() -> int:
     environment = os.environ | airflow_environment(
         FOLDER, landing, settings.port(), ssh_port, settings.passwords()["loader"]
     )
-    environment["AIRFLOW__API__PORT"] = os.environ.get("AIRFLOW_PORT", "8080")
-    # The commands that `standalone` starts are found by their names.
-    environment["PATH"] = f"{AIRFLOW.parent}:{environment['PATH']}"
+    port = os.environ.get("AIRFLOW_PORT", "8080")
+    environment["AIRFLOW__API__PORT"] = port
+    environment["AIRFLOW__API__BASE_URL"] = f"http://127.0.0.1:{port}"
+    environment["PATH"] = f"{make_launcher(FOLDER)}:{environment['PATH']}"
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     # A group of its own: Airflow's parts end together, in whatever way this command ends.

@@ -17,7 +17,7 @@ def open_binary(path: str) -> BinaryIO:
 
     """
     if "://" in path:
-        from airflow.sdk import ObjectStoragePath  # type: ignore[import-not-found]
+        from airflow.sdk import ObjectStoragePath
 
         stream: BinaryIO = ObjectStoragePath(path).open("rb")
         return stream

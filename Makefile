@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 SOURCE ?= orchestration/sample/customer_transactions.csv
 TARGET ?= dev
 DB ?= dev
+BASE ?= origin/main
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
@@ -70,8 +71,17 @@ run: ## load SOURCE=file-or-folder, build TARGET=dev|pro, report
 	@started=$$(date -u +%Y-%m-%dT%H:%M:%SZ); \
 		$(RUN) orchestration.loader "$(SOURCE)"; \
 		outcome=0; .venv/bin/dbt build --target $(TARGET) || outcome=$$?; \
+		test "$(TARGET) $$outcome" != "pro 0" || $(RUN) orchestration.slim_ci.state save state; \
 		echo; $(RUN) orchestration.warehouse.report --since "$$started"; \
 		exit $$outcome
+
+.PHONY: slim-ci
+slim-ci: setup ## what a pull request runs: build what differs from BASE=origin/main
+	@$(RUN) orchestration.slim_ci.laptop --base "$(BASE)" --source "$(SOURCE)"
+
+.PHONY: dev-slim
+dev-slim: server ## build only your changes in dev, on top of pro as it was last built (state/)
+	@$(RUN) orchestration.slim_ci.build --target dev
 
 .PHONY: dsn
 dsn: ## print a libpq connection string of DB=data_lake|dev|pro

@@ -7,13 +7,13 @@
     {{ generate_schema_name('audit') | trim }}.watermark
 {%- endmacro %}
 
-{% macro _watermark_of(model_name, column, unknown) -%}
+{% macro _watermark_of(model_name, column, unknown, table=none) -%}
     {#- Only a run has marks to look up; to parse, lint or document a model needs no server. -#}
     {%- if not (execute and writes_to_the_target()) -%}
         {{ return(unknown) }}
     {%- endif -%}
     {%- set rows = run_query(
-        "select " ~ column ~ "::text from " ~ watermark_table() ~ " where model = '" ~ model_name ~ "'"
+        "select " ~ column ~ "::text from " ~ (table or watermark_table()) ~ " where model = '" ~ model_name ~ "'"
     ).rows -%}
     {{ return("'" ~ rows[0][0] ~ "'" if rows and rows[0][0] is not none else unknown) }}
 {%- endmacro %}
@@ -23,15 +23,20 @@
 {%- endmacro %}
 
 {% macro version_of(model_name) -%}
+    {%- if is_deferred(model_name) -%}
+        {#- Later than whatever this target holds, so that no model here overlooks the rows. -#}
+        {{ return(this_version()) }}
+    {%- endif -%}
     {{ return(_watermark_of(model_name, 'version', "'-infinity'") ~ '::timestamptz') }}
 {%- endmacro %}
 
 {% macro lake_horizon() -%}
-    {{ return(lake_horizon_of(this.name)) }}
+    {{ return(_watermark_of(this.name, 'lake_horizon', "'0'") ~ '::bigint') }}
 {%- endmacro %}
 
 {% macro lake_horizon_of(model_name) -%}
-    {{ return(_watermark_of(model_name, 'lake_horizon', "'0'") ~ '::bigint') }}
+    {%- set table = 'pro_audit.watermark' if is_deferred(model_name) -%}
+    {{ return(_watermark_of(model_name, 'lake_horizon', "'0'", table) ~ '::bigint') }}
 {%- endmacro %}
 
 {% macro this_version() -%}
@@ -58,6 +63,13 @@
 {%- endmacro %}
 
 {% macro follow(model_name) -%}
+    {#- A deferred parent's version counts in another target, so what is built from one has no mark
+        here, nor has what follows that: their next build reconsiders every row. -#}
+    delete from {{ watermark_table() }}
+    where
+        model = '{{ this.name }}'
+        {%- if not is_deferred(model_name) %}
+        and not exists (select from {{ watermark_table() }} where model = '{{ model_name }}');
     insert into {{ watermark_table() }} as mark (model, version)
     select '{{ this.name }}', version
     from {{ watermark_table() }}
@@ -65,4 +77,5 @@
     on conflict (model) do update
     set version = excluded.version
     where mark.version is distinct from excluded.version
+        {%- endif %}
 {%- endmacro %}

@@ -22,6 +22,7 @@
 
 {% macro prepare_run() -%}
     {%- if execute and writes_to_the_target() -%}
+        {%- do refresh_window() -%}
         {%- do run_query(create_audit_tables()) -%}
         {%- do _claim_build() -%}
     {%- endif -%}

@@ -26,7 +26,7 @@ from pathlib import Path
 ORCHESTRATION = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("SECRETS_FOLDER", ORCHESTRATION / "secrets"))
 # Who logs in to postgres-dbt, beside its administrator.
-WAREHOUSE_ROLES = ("loader", "lake_reader", "dbt_pro", "dbt_ci", "analyst")
+WAREHOUSE_ROLES = ("loader", "lake_reader", "pro_reader", "dbt_pro", "dbt_ci", "analyst")
 # The administrators of the two databases: service, secret with the password.
 DATABASES = (
     ("postgres-airflow", "postgres_airflow_password"),

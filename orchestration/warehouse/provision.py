@@ -82,6 +82,7 @@ def _databases(connection: Connection) -> None:
     for grant in (
         "grant connect, temporary on database data_lake to loader",
         "grant connect on database data_lake to lake_reader",
+        "grant connect on database pro to pro_reader",
         "grant connect, temporary, create on database dev to analysts, dbt_ci",
         "grant connect, temporary, create on database pro to dbt_pro",
         "grant connect, temporary on database pro to analysts, dbt_ci",
@@ -113,40 +114,59 @@ def _foreign_tables(lake: Connection, warehouse: Connection) -> None:
             )
 
 
-def _warehouse(connection: Connection, lake: Connection, lake_reader_password: str) -> None:
+def _warehouse(connection: Connection, lake: Connection, passwords: dict[str, str]) -> None:
+    database = str(connection.info.dbname)
     connection.execute((SCRIPTS / "warehouse.sql").read_bytes())
-    # As seen from the server itself, the lake is the same server.
-    port = _fetch(connection, "select current_setting('port')")[0][0]
-    server_options = {
-        "host": "127.0.0.1",
-        "port": str(port),
-        "dbname": "data_lake",
-        "fetch_size": "20000",
-    }
-    _set_options(connection, "server data_lake", "pg_foreign_server", server_options)
-    _set_options(
-        connection,
-        "user mapping for public server data_lake",
-        "pg_user_mapping",
-        {"user": "lake_reader", "password": lake_reader_password},
-    )
+    _door(connection, "data_lake", "lake_reader", passwords)
     _foreign_tables(lake, connection)
     readers = {"dev": "analysts, dbt_ci", "pro": "analysts, dbt_ci, dbt_pro"}
-    database = str(connection.info.dbname)
     for grant in ("usage on schema", "select on all tables in schema"):
         connection.execute(f"grant {grant} data_lake to {readers[database]}")
-    if database == "pro":
-        # Whatever dbt builds in pro, analysts and CI can read; nobody but dbt_pro can write.
-        for grant in ("usage on schemas", "select on tables"):
+    if database == "dev":
+        _door(connection, "pro", "pro_reader", passwords)
+    connection.execute((SCRIPTS / f"deferral_{database}.sql").read_bytes())
+
+
+def _door(connection: Connection, database: str, role: str, passwords: dict[str, str]) -> None:
+    """Make a foreign server for a database that everybody enters as `role`, a mere reader."""
+    name = sql.Identifier(database)
+    if not _fetch(connection, "select from pg_foreign_server where srvname = %s", database):
+        with connection.transaction():
             connection.execute(
-                f"alter default privileges for role dbt_pro grant {grant} to analysts, dbt_ci"
+                sql.SQL("create server {} foreign data wrapper postgres_fdw").format(name)
             )
+            connection.execute(sql.SQL("create user mapping for public server {}").format(name))
+    # As seen from the server itself, the other database is on the same server.
+    port = _fetch(connection, "select current_setting('port')")[0][0]
+    _set_options(
+        connection,
+        sql.SQL("server {}").format(name),
+        _fetch(
+            connection,
+            "select unnest(srvoptions) from pg_foreign_server where srvname = %s",
+            database,
+        ),
+        {"host": "127.0.0.1", "port": str(port), "dbname": database, "fetch_size": "20000"},
+    )
+    _set_options(
+        connection,
+        sql.SQL("user mapping for public server {}").format(name),
+        _fetch(
+            connection,
+            "select unnest(umoptions) from pg_user_mappings where srvname = %s and umuser = 0",
+            database,
+        ),
+        {"user": role, "password": passwords[role]},
+    )
 
 
-def _set_options(connection: Connection, what: str, catalogue: str, wanted: dict[str, str]) -> None:
+def _set_options(
+    connection: Connection,
+    what: sql.Composed,
+    found: list[tuple[object, ...]],
+    wanted: dict[str, str],
+) -> None:
     """Set the options of a foreign server or user mapping, and only those that differ."""
-    column = {"pg_foreign_server": "srvoptions", "pg_user_mapping": "umoptions"}[catalogue]
-    found = _fetch(connection, f"select unnest({column}) from {catalogue}")
     have = dict(str(option).split("=", 1) for (option,) in found)
     changes = [
         sql.SQL("{} {} {}").format(
@@ -157,7 +177,7 @@ def _set_options(connection: Connection, what: str, catalogue: str, wanted: dict
     ]
     if changes:
         connection.execute(
-            sql.SQL("alter {} options ({})").format(sql.SQL(what), sql.SQL(", ").join(changes))
+            sql.SQL("alter {} options ({})").format(what, sql.SQL(", ").join(changes))
         )
 
 
@@ -178,7 +198,7 @@ def provision() -> None:
             lake.execute((SCRIPTS / "landing.sql").read_bytes())
             for database in WAREHOUSES:
                 with _connect(database) as warehouse:
-                    _warehouse(warehouse, lake, passwords["lake_reader"])
+                    _warehouse(warehouse, lake, passwords)
 
 
 @one_line

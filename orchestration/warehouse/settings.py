@@ -22,7 +22,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 SERVER_FOLDER = Path(os.environ.get("WAREHOUSE_FOLDER", CHECKOUT / ".server"))
 DATABASES = ("data_lake", "dev", "pro")
 # Roles that log in, beside the analyst and the administrator.
-SERVICE_ROLES = ("loader", "lake_reader", "dbt_pro", "dbt_ci")
+SERVICE_ROLES = ("loader", "lake_reader", "pro_reader", "dbt_pro", "dbt_ci")
 
 
 def is_embedded() -> bool:
@@ -60,9 +60,11 @@ def admin() -> str:
 def analyst() -> str:
     """Login role of the analyst at this machine; also the prefix of their schemas in `dev`."""
     name = os.environ.get("WAREHOUSE_USER", "analyst")
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
+    # dev's schemas pro_… and ci_… are the window on pro and the builds of pull requests.
+    if not re.fullmatch(r"(?!(pro|ci)(_|$))[a-z][a-z0-9_]{0,40}", name):
         raise UserError(
-            f"WAREHOUSE_USER is {name!r}; give lower-case letters, digits and _ (it names schemas)"
+            f"WAREHOUSE_USER is {name!r}; give lower-case letters, digits and _ (it names schemas),"
+            " not beginning with pro_ or ci_"
         )
     return name
 

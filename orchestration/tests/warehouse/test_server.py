@@ -130,4 +130,4 @@ def test_the_port_of_a_checkout_is_stable(monkeypatch, tmp_path):
 def test_no_binaries_is_one_line(monkeypatch):
     monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(embedded.UserError, match="make setup"):
-        embedded._binaries()
+        embedded.binaries()

@@ -1,0 +1,149 @@
+"""The state that a change is compared with: how `pro` was built.
+
+A folder with dbt's manifest of `pro` and, beside it, the files of the project that the manifest
+says nothing about. `save` makes it from a build of `pro` that has just succeeded; `dump` adds what
+`pro` and the lake hold, and `restore` brings that to another, empty server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from orchestration.warehouse import settings
+from orchestration.warehouse.errors import UserError, one_line
+from orchestration.warehouse.server import binaries
+from orchestration.warehouse.settings import CHECKOUT
+
+PROJECT_FILE = "dbt_project.yml"
+LANDING_FILE = "orchestration/warehouse/provisioning/landing.sql"
+# `load_xid` is left to the new server: transaction numbers mean something on one server only.
+LAKE_COLUMNS = """
+    transaction_id, customer_id, transaction_date, product_id, product_name, quantity, price, tax,
+    customer_first_name, customer_last_name, customer_email, customer_phone, customer_country,
+    customer_city, source_file, source_line, load_timestamp
+"""
+
+
+@dataclass(frozen=True)
+class State:
+    """How `pro` was built."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    def file(self, name: str) -> str | None:
+        """Return a file of the project as it was then, or None where the state lacks it."""
+        path = self.folder / Path(name).name
+        return path.read_text() if path.exists() else None
+
+
+def read(folder: Path) -> State | None:
+    """Return the state in a folder, or None when there is none."""
+    path = folder / "manifest.json"
+    if not path.exists():
+        return None
+    manifest = json.loads(path.read_text())
+    _check_is_of_pro(manifest, path)
+    return State(folder, manifest)
+
+
+def _check_is_of_pro(manifest: dict[str, Any], path: Path) -> None:
+    models = [n for n in manifest["nodes"].values() if n["resource_type"] == "model"]
+    databases = {model["database"] for model in models}
+    if databases != {"pro"}:
+        raise UserError(
+            f"{path} describes {len(models)} models in {sorted(databases)}, not a build of pro; "
+            "`make run TARGET=pro` makes a state"
+        )
+
+
+def save(folder: Path, artifacts: Path, project: Path = CHECKOUT) -> None:
+    """Keep the manifest of a build of `pro`, and the files it says nothing about."""
+    manifest = artifacts / "manifest.json"
+    _check_is_of_pro(json.loads(manifest.read_text()), manifest)
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in (manifest, project / PROJECT_FILE, project / LANDING_FILE):
+        shutil.copyfile(source, folder / source.name)
+
+
+def _tool(name: str, *arguments: str, database: str, role: str) -> None:
+    """Run a tool of PostgreSQL's, the embedded server's own: no other is sure to be new enough."""
+    subprocess.run(
+        [str(binaries() / name), *arguments, f"--dbname={settings.conninfo(database, role)}"],
+        check=True,
+    )
+
+
+def dump(folder: Path) -> None:
+    """Add what `pro` and the lake hold."""
+    _tool(
+        "pg_dump",
+        "--format=custom",
+        "--no-owner",
+        "--no-privileges",
+        *("--exclude-schema=data_lake", "--exclude-schema=deferral", "--exclude-schema=public"),
+        f"--file={folder / 'pro.dump'}",
+        database="pro",
+        role="dbt_pro",
+    )
+    with (
+        psycopg.connect(settings.conninfo("data_lake", "lake_reader")) as lake,
+        lake.cursor().copy(
+            f"copy (select {LAKE_COLUMNS} from forex.customer_transactions"
+            " order by transaction_id) to stdout"
+        ) as rows,
+        (folder / "lake.copy").open("wb") as file,
+    ):
+        for block in rows:
+            file.write(block)
+
+
+def restore(folder: Path) -> None:
+    """Bring what `pro` and the lake held to this server, whose own are still empty."""
+    with (
+        psycopg.connect(settings.conninfo("data_lake", "loader")) as lake,
+        (folder / "lake.copy").open("rb") as file,
+        lake.cursor().copy(f"copy forex.customer_transactions ({LAKE_COLUMNS}) from stdin") as rows,
+    ):
+        while block := file.read(1 << 16):
+            rows.write(block)
+    _tool(
+        "pg_restore",
+        *("--no-owner", "--no-privileges", "--exit-on-error", str(folder / "pro.dump")),
+        database="pro",
+        role="dbt_pro",
+    )
+    # The dump was taken with no load under way: pro had read every row that the lake has here.
+    with psycopg.connect(settings.conninfo("pro", "dbt_pro")) as pro:
+        pro.execute(
+            "update audit.watermark set lake_horizon = low_water_mark"
+            " from data_lake.read_horizon where lake_horizon is not null"
+        )
+
+
+@one_line
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="orchestration.slim_ci.state", description=__doc__)
+    parser.add_argument("command", choices=["save", "dump", "restore"])
+    parser.add_argument("folder", type=Path)
+    arguments = parser.parse_args()
+    if arguments.command == "save":
+        save(arguments.folder, Path(os.environ.get("DBT_TARGET_PATH", CHECKOUT / "target")))
+    else:
+        {"dump": dump, "restore": restore}[arguments.command](arguments.folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -29,7 +29,7 @@ BUILTINS = {"ref", "source", "config"}
 COMPARED = {"version", "models", "seeds", "snapshots", "data_tests", "unit_tests", "vars"}
 PROPERTY_FOLDERS = ("models", "macros", "tests", "seeds", "snapshots")
 CALL = re.compile(r"\b(\w+)\s*\(|dispatch\(\s*['\"](\w+)")
-VARIABLE = re.compile(r"\b(?:has_)?var\(\s*(?:\\?['\"](\w+)\\?['\"]|\S)")
+VARIABLE = re.compile(r"\b(?:has_)?var\(\s*(?:\\?['\"](\w+)\\?['\"]\s*[,)]|\S)")
 
 Manifest = dict[str, Any]
 

@@ -78,20 +78,24 @@ def save(folder: Path, artifacts: Path, project: Path = CHECKOUT) -> None:
 
 def _tool(name: str, *arguments: str, database: str, role: str) -> None:
     """Run a tool of PostgreSQL's, the embedded server's own: no other is sure to be new enough."""
-    subprocess.run(
-        [str(binaries() / name), *arguments, f"--dbname={settings.conninfo(database, role)}"],
-        check=True,
-    )
+    command = [str(binaries() / name), *arguments, f"--dbname={settings.conninfo(database, role)}"]
+    if subprocess.run(command, check=False).returncode:
+        raise UserError(f"{name} failed; its own words are above")
 
 
 def dump(folder: Path) -> None:
     """Add what `pro` and the lake hold."""
+    with psycopg.connect(settings.conninfo("pro", "dbt_pro")) as pro:
+        built = pro.execute(
+            "select format('--schema=%I', nspname) from pg_namespace"
+            " where pg_get_userbyid(nspowner) = current_user"
+        ).fetchall()
     _tool(
         "pg_dump",
         "--format=custom",
         "--no-owner",
         "--no-privileges",
-        *("--exclude-schema=data_lake", "--exclude-schema=deferral", "--exclude-schema=public"),
+        *(option for (option,) in built),
         f"--file={folder / 'pro.dump'}",
         database="pro",
         role="dbt_pro",

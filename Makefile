@@ -83,16 +83,39 @@ slim-ci: setup ## what a pull request runs: build what differs from BASE=origin/
 dev-slim: server ## build only your changes in dev, on top of pro as it was last built (state/)
 	@$(RUN) orchestration.slim_ci.build --target dev
 
+# The steps of .github/workflows/.
+.PHONY: ci-state
+ci-state: setup
+	@$(RUN) orchestration.slim_ci.state dump state
+
+.PHONY: ci-pro
+ci-pro: server
+	@{ test -f state/pro.dump && $(RUN) orchestration.slim_ci.state restore state; } \
+		|| { echo "No state that fits: everything will be built, from $(SOURCE)"; \
+			rm -f state/manifest.json; $(RUN) orchestration.loader "$(SOURCE)"; }
+
+.PHONY: ci-build
+ci-build: setup
+	@$(RUN) orchestration.slim_ci.build --target ci
+
+.PHONY: ci-drop
+ci-drop: setup
+	@$(RUN) orchestration.slim_ci.schemas drop "$${CI_SCHEMA_PREFIX:-}"
+
 .PHONY: dsn
 dsn: ## print a libpq connection string of DB=data_lake|dev|pro
 	@test -x .venv/bin/python || { echo "error: nothing is installed yet; run: make run" >&2; exit 2; }
 	@$(RUN) orchestration.warehouse.dsn "$(DB)"
 
 .PHONY: lint
-lint: setup ## ruff, mypy, sqlfluff, dbt parse with warnings as errors
+lint: setup ## ruff, mypy, sqlfluff, workflows, dbt parse with warnings as errors
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/ruff format --quiet --check .
 	@.venv/bin/mypy --no-error-summary --cache-dir .cache/mypy
+	@.venv/bin/zizmor --offline --quiet --no-progress --min-severity medium .github
+	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@.venv/bin/dbt --quiet --warn-error parse --target ci
 	@$(RUN) orchestration.warehouse.scratch .venv/bin/python -c '$(SQLFLUFF)' lint --nocolor --disable-progress-bar models tests \
 		| { ! grep -vE '^(==.*(PASS|dbt templater)|All Finished)' >&2; }

@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -83,6 +84,57 @@ def test_pro_equals_dev_and_a_second_build_changes_nothing(clone):
         assert outcome.returncode == 0, outcome.stdout + outcome.stderr
         assert marts("pro", "") == marts("dev", "analyst_")
     assert "Nothing changed" in outcome.stdout
+
+
+@contextmanager
+def _touched(clone):
+    """A mart whose SQL differs from what `pro` was built of."""
+    model = clone.folder / "models/data_marts/agg_sales_country.sql"
+    original = model.read_text()
+    model.write_text(f"{original}\n-- touched\n")
+    yield
+    model.write_text(original)
+
+
+def test_slim_ci_builds_what_differs(clone):
+    identity = ("-c", "user.name=A", "-c", "user.email=a@example.com")
+    for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "Base"]):
+        assert clone.run("git", *command).returncode == 0
+    with _touched(clone):
+        outcome = clone.run("make", "slim-ci", "BASE=HEAD")
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert "## Slim CI: 1 built, 5 tests passed" in outcome.stdout
+
+
+def test_slim_ci_from_nowhere_is_one_line(clone):
+    assert "BASE=" in _one_line(clone.run("make", "slim-ci", "BASE=no-such-revision"))
+
+
+def test_dev_slim_builds_what_differs_from_pro(clone):
+    """The state is what `make run TARGET=pro` left."""
+    with _touched(clone):
+        outcome = clone.run("make", "dev-slim")
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert "## Slim CI: 1 built, 5 tests passed" in outcome.stdout
+
+
+def test_the_steps_of_the_workflows(clone):
+    """Publish a state as main does; restore and use it on another server as a pull request does."""
+    assert clone.run("make", "ci-state").returncode == 0
+    other = {"WAREHOUSE_FOLDER": str(clone.folder / ".server-ci"), "CI_SCHEMA_PREFIX": "ci_7"}
+    steps = {
+        "ci-pro": "",
+        "ci-build": "## Slim CI: 1 built, 5 tests passed",
+        "ci-drop": "dropped: ci_7_audit, ci_7_data_marts",
+    }
+    try:
+        with _touched(clone):
+            for target, told in steps.items():
+                outcome = clone.run("make", target, **other)
+                assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+                assert told in outcome.stdout
+    finally:
+        clone.run("make", "stop", **other)
 
 
 def test_a_wrong_path_is_one_line(clone):

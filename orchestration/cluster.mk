@@ -28,9 +28,9 @@ rotate: ## make all of the running cluster's passwords and keys anew
 	@$(COMPOSE) up --detach --wait --force-recreate
 
 .PHONY: state
-state: ## fetch the manifest that the cluster published for Slim CI: state/manifest.json
+state: ## fetch the state of pro that the cluster published for Slim CI: state/
 	@mkdir -p state
-	@$(COMPOSE) cp dbt:/srv/published/manifest.json state/manifest.json
+	@for name in manifest.json dbt_project.yml landing.sql; do $(COMPOSE) cp "dbt:/srv/published/$$name" state/; done
 
 .PHONY: test-cluster
 test-cluster: setup ## the cluster's end-to-end test, on a real container engine

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+PROJECT = Path(__file__).resolve().parents[2]
 OUTCOME = "dbt outcome: "
 POLL_SECONDS = 0.2
 # Between the ways to end a process: dbt cancels its queries on the first.
@@ -60,14 +61,22 @@ COMMANDS: dict[str, Callable[[], list[list[str]]]] = {
 
 
 def publish() -> int:
-    """Put the manifest and the documentation where Slim CI and readers take them from."""
+    """Put the state for Slim CI and the documentation where others take them from.
+
+    The state is the manifest and the files that it says nothing about, as slim_ci/state.py has it.
+    """
     folder = Path(os.environ["DBT_PUBLISH_PATH"])
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("manifest.json", "static_index.html"):
-        fresh = folder / f"{name}.new"
-        shutil.copyfile(target() / name, fresh)
-        fresh.replace(folder / name)
-        print(f"published {folder / name}")
+    for source in (
+        target() / "manifest.json",
+        PROJECT / "dbt_project.yml",
+        PROJECT / "orchestration/warehouse/provisioning/landing.sql",
+        target() / "static_index.html",
+    ):
+        fresh = folder / f"{source.name}.new"
+        shutil.copyfile(source, fresh)
+        fresh.replace(folder / source.name)
+        print(f"published {folder / source.name}")
     return 0
 
 

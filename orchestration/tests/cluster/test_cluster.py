@@ -156,7 +156,8 @@ def test_a_restart_in_the_middle_of_a_run(cluster, service):
 def test_the_night_publishes_the_manifest(cluster):
     cluster.run(NIGHTLY)
     listed = cluster.compose("exec", "-T", "dbt", "ls", "/srv/published").split()
-    assert {"manifest.json", "static_index.html"} <= set(listed)
+    published = {"manifest.json", "dbt_project.yml", "landing.sql", "static_index.html"}
+    assert published <= set(listed)
 
 
 def test_a_failed_model_is_named_in_airflow(cluster):

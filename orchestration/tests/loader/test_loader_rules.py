@@ -403,6 +403,21 @@ def test_new_ids_are_copied_straight_and_all_else_is_merged(loading):
     load([row(65), row(66)], merges=0)
 
 
+def test_the_id_is_found_in_any_column_and_any_file_name_is_kept(loading):
+    rows = [row(1), row(2), row(1, price="7")]
+    columns = COLUMNS[::-1]
+    rows = [{column: record[column] for column in columns} for record in rows]
+    for number, record in enumerate(rows):
+        record["customer_city"] = f"City {number}"
+    lines = [columns, *(list(record.values()) for record in rows)]
+    data = "".join(",".join(fields) + "\n" for fields in lines).encode()
+    name = "tab\tline\nback\\slash.csv"
+    assert loading(data, name).rows_superseded == 1
+    assert loading.rows()["2"][1:] == (name, 3)
+    loading([row(3)], name)
+    assert loading.rows()["3"][1:] == (name, 2)
+
+
 def test_a_chunk_too_large_to_look_through_is_merged(loading, monkeypatch):
     monkeypatch.setattr(merge, "MAX_LOOKED_THROUGH_BYTES", 100)
     loading([row(1)] + [row(2)] * 2)

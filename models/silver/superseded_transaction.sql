@@ -8,6 +8,7 @@
             {'columns': ['transaction_id']},
         ],
         pre_hook="{{ follow('transaction') }}",
+        post_hook="{{ guarantee_not_null() }}",
     )
 }}
 

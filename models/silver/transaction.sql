@@ -13,6 +13,7 @@
             {'columns': ['transaction_date']},
         ],
         pre_hook="{{ follow('cleaned_transaction') }}",
+        post_hook="{{ guarantee_not_null() }}",
     )
 }}
 

@@ -89,7 +89,7 @@ def _bad_rows(tool: str) -> str:
     path = files.base(SMALL, defects=0.05)
     outcome = run(tool, str(path))
     if "error" in outcome:
-        return f"the file is refused whole ({outcome['error']})"
+        return f"the file is refused whole ({outcome['error'].split(':')[0]})"
     with administrator("data_lake") as lake:
         row = lake.execute(sql.SQL("select count(*) from {}").format(sql.Identifier("peer", tool)))
         landed = (row.fetchone() or (0,))[0]

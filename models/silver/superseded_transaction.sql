@@ -14,7 +14,8 @@
 
 with
 
-cleaned as (
+-- Read more than once, and never to be copied whole.
+cleaned as not materialized (
     select * from {{ ref('cleaned_transaction') }}
 ),
 

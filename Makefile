@@ -17,6 +17,7 @@ export PIP_CACHE_DIR := $(CURDIR)/.cache/pip
 # pip asks a Rust compiler, where there is one, for its version, and that makes a folder at home.
 export RUSTUP_HOME := $(CURDIR)/.cache/rustup
 export UV_PYTHON_DOWNLOADS := never
+# Packages are compiled as they are installed: dbt starts in half the time.
 export PYTHONDONTWRITEBYTECODE := 1
 export DBT_PROFILES_DIR := $(CURDIR)/profiles
 
@@ -44,7 +45,7 @@ setup: .venv/ready dbt_packages/ready ## tools, locked environment, dbt packages
 	@echo "Installing the locked environment .venv"
 	@mkdir -p .cache
 	@{ .tools/bin/uv venv --quiet --allow-existing --python $(PYTHON) .venv \
-		&& .tools/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements/dbt.txt requirements/dev.txt; } >.cache/setup.log 2>&1 \
+		&& .tools/bin/uv pip sync --quiet --compile-bytecode --require-hashes --python .venv/bin/python requirements/dbt.txt requirements/dev.txt; } >.cache/setup.log 2>&1 \
 		|| { echo "error: .venv could not be installed: is a Python package registry (PyPI or a mirror, see UV_INDEX_URL) reachable? Details: .cache/setup.log" >&2; exit 2; }
 	@printf '%s\nimport orchestration.warehouse.environment\n' "$(CURDIR)" \
 		>"$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/forex_warehouse.pth"
@@ -134,14 +135,25 @@ test: setup ## everything that needs no Docker; ends with pytest's summary line
 test-deep: setup ## thousands of random histories and many crashes (hours)
 	@HISTORIES=3000 CRASHES=200 .venv/bin/pytest orchestration/tests/dbt/test_any_history.py orchestration/tests/dbt/test_crashes.py
 
+.venv-bench/ready: .tools/ready requirements/bench.txt
+	@echo "Installing the locked environment .venv-bench"
+	@{ .tools/bin/uv venv --quiet --allow-existing --python $(PYTHON) .venv-bench \
+		&& .tools/bin/uv pip sync --quiet --compile-bytecode --require-hashes --python .venv-bench/bin/python requirements/bench.txt; } >.cache/setup.log 2>&1 \
+		|| { echo "error: .venv-bench could not be installed: is a Python package registry (PyPI or a mirror, see UV_INDEX_URL) reachable? Details: .cache/setup.log" >&2; exit 2; }
+	@touch $@
+
+.PHONY: bench
+bench: setup .venv-bench/ready ## measure speed into docs/benchmarks: STAGES="load build words peers" ROWS="100000 1000000" REPEAT=5
+	@$(RUN) orchestration.bench $(STAGES) $(if $(ROWS),--rows $(ROWS)) $(if $(REPEAT),--repeat $(REPEAT))
+
 .PHONY: clean
 clean: stop ## remove what the commands made: server, environments, caches, builds
-	@rm -rf .server .tools .venv .venv-airflow .cache .pytest_cache .hypothesis .mypy_cache .ruff_cache \
+	@rm -rf .server .tools .venv .venv-airflow .venv-bench .cache .pytest_cache .hypothesis .mypy_cache .ruff_cache \
 		dbt_packages logs target
 
 .PHONY: lock
 lock: .tools/ready ## compile requirements/*.in into the hashed locks beside them
-	@for name in uv dbt dev airflow; do \
+	@for name in uv dbt dev airflow bench; do \
 		test -f requirements/$$name.in || continue; \
 		.tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 			--no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt; \

@@ -40,7 +40,7 @@ test-cluster: setup ## the cluster's end-to-end test, on a real container engine
 	@echo "Installing the locked environment .venv-airflow"
 	@mkdir -p .cache
 	@{ .tools/bin/uv venv --quiet --allow-existing --python $(PYTHON) .venv-airflow \
-		&& .tools/bin/uv pip sync --quiet --require-hashes --python .venv-airflow/bin/python requirements/airflow.txt; } >.cache/setup.log 2>&1 \
+		&& .tools/bin/uv pip sync --quiet --compile-bytecode --require-hashes --python .venv-airflow/bin/python requirements/airflow.txt; } >.cache/setup.log 2>&1 \
 		|| { echo "error: .venv-airflow could not be installed: is a Python package registry (PyPI or a mirror, see UV_INDEX_URL) reachable? Details: .cache/setup.log" >&2; exit 2; }
 	@touch $@
 

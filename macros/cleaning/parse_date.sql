@@ -1,39 +1,32 @@
 {% macro parse_date(expression) -%}
-    {#- `to_date` accepts dates that do not exist and a cast raises an error on them, so the three
-        numbers are taken out by position and checked against the calendar first. -#}
+    {#- Most dates are plain, and of a day that every month has: these are taken by position. Any
+        other is brought to eight digits first, and then checked against the calendar, as `to_date`
+        accepts dates that do not exist and a cast raises an error on them. -#}
+    {%- set given = '(' ~ expression ~ ')' -%}
     {%- set clock = '([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]' -%}
-    (
-        select
+    {%- set multiple_of_four = '0[48]|[2468][048]|[13579][26]' -%}
+    case
+        when {{ given }} ~ '^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$'
+            then make_date(
+                left({{ given }}, 4)::integer,
+                substr({{ given }}, 6, 2)::integer,
+                right({{ given }}, 2)::integer
+            )
+        else substring(
             case
-                when
-                    ymd[1] between 1 and 9999
-                    and ymd[2] between 1 and 12
-                    and ymd[3] between 1 and case
-                        when ymd[2] in (4, 6, 9, 11) then 30
-                        when ymd[2] <> 2 then 31
-                        when ymd[1] % 4 = 0 and (ymd[1] % 100 <> 0 or ymd[1] % 400 = 0) then 29
-                        else 28
-                    end
-                    then make_date(ymd[1], ymd[2], ymd[3])
+                when {{ given }} ~ '^[0-9]{4}(-[0-9]{2}-[0-9]{2}( {{ clock }})?|/[0-9]{2}/[0-9]{2})$'
+                    then translate(left({{ given }}, 10), '-/', '')
+                when {{ given }} ~ '^[0-9]{2}(-[0-9]{2}-|/[0-9]{2}/)[0-9]{4}$'
+                    then right({{ given }}, 4) || substr({{ given }}, 4, 2) || left({{ given }}, 2)
+                -- Two digits of a year: POSIX's window, 1969 to 2068.
+                when {{ given }} ~ '^[0-9]{2}-[0-9]{2}-[0-9]{2}$'
+                    then case when right({{ given }}, 2) >= '69' then '19' else '20' end
+                        || right({{ given }}, 2) || substr({{ given }}, 4, 2) || left({{ given }}, 2)
             end
-        from (
-            select
-                case
-                    when given ~ '^[0-9]{4}([-/])[0-9]{2}\1[0-9]{2}$|^[0-9]{4}-[0-9]{2}-[0-9]{2} {{ clock }}$'
-                        then array[substr(given, 1, 4), substr(given, 6, 2), substr(given, 9, 2)]::integer[]
-                    when given ~ '^[0-9]{2}([-/])[0-9]{2}\1[0-9]{4}$'
-                        then array[substr(given, 7, 4), substr(given, 4, 2), substr(given, 1, 2)]::integer[]
-                    -- Two digits of a year: POSIX's window, 1969 to 2068.
-                    when given ~ '^[0-9]{2}-[0-9]{2}-[0-9]{2}$'
-                        then array[
-                            substr(given, 7, 2)::integer
-                            + case when substr(given, 7, 2) >= '69' then 1900 else 2000 end,
-                            substr(given, 4, 2)::integer,
-                            substr(given, 1, 2)::integer
-                        ]
-                end as ymd
-            from (select {{ expression }} as given) as input
-            offset 0
-        ) as parts
-    )
+            from '^(?!0000)(?:'
+            || '[0-9]{4}(?:(?:0[1-9]|1[0-2])(?:0[1-9]|1[0-9]|2[0-8])'
+            || '|(?:0[13-9]|1[0-2])(?:29|30)|(?:0[13578]|1[02])31)'
+            || '|(?:[0-9]{2}(?:{{ multiple_of_four }})|(?:00|{{ multiple_of_four }})00)0229)$'
+        )::date
+    end
 {%- endmacro %}

@@ -67,7 +67,7 @@
 
 
 {% macro number_in_plain_words(text) -%}
-    {#- Up to 999,999, and nothing but its words. The zeros are filled in where two codes meet, and
+    {#- From -999,999 to 999,999, and nothing but its words. The zeros are filled in where two codes meet, and
         jsonpath's `.decimal` is a cast that gives NULL instead of an error.
 
             nine hundred and five thousand, sixty-one
@@ -82,10 +82,13 @@
         ('CZ', '00'), ('CK', '00K'), ('CA', 'C'), ('CU', '0'), ('CT', '1'), ('CD', ''),
         ('YZ', '0'), ('YK', '0K'), ('YU', ''),
         ('KZ', '000'), ('K,', 'K'), ('KA', 'K'), ('KU', '00'), ('KT', '01'), ('KD', '0'), ('KH', ''),
-        ('ST', '1'), ('SU', ''), ('SD', ''), ('SH', ''), ('Z', ''),
+        ('ST', '1'), ('SU', ''), ('SD', ''), ('SH', ''), ('Z', ''), ('N', '-'),
     ] -%}
-    {%- set words = [(' hundred', 'X'), (' thousand', 'K'), (' and', 'A')] -%}
-    {%- set spaced = "'S ' || replace(lower(" ~ text ~ "), '-', ' ') || 'Z'" -%}
+    {%- set words = [
+        ('S minus ', 'NS '), ('S negative ', 'NS '), ('-', ' '),
+        (' hundred', 'X'), (' thousand', 'K'), (' and', 'A'),
+    ] -%}
+    {%- set spaced = "'S ' || lower(" ~ text ~ ") || 'Z'" -%}
     {%- set codes = encode_below_100(replace_each(spaced, words)) -%}
     jsonb_path_query_first(
         jsonb_object(array['n', {{ replace_each(codes, hundreds.codes + meetings) }}]),

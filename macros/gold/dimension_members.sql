@@ -50,11 +50,18 @@
             and (held.{{ held_key }} is null or gained.transaction_id < held.evidence_transaction_id)
     )
     {% else %}
+    -- Grouped, not sorted: there are many transactions and few members.
+    evidence as (
+        select min(transaction_id) as transaction_id
+        from {{ ref('transaction') }}
+        group by {{ key }}
+    ),
+
     member as (
-        select distinct on ({{ key }})
+        select
             {{ columns | join(',\n            ') }}
         from {{ ref('transaction') }}
-        order by {{ key }}, transaction_id
+        inner join evidence using (transaction_id)
     )
     {% endif %}
 

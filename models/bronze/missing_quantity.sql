@@ -5,6 +5,7 @@
         unique_key='transaction_id',
         indexes=[{'columns': ['transaction_id'], 'unique': true}],
         pre_hook="{{ follow_lake() }}",
+        post_hook="{{ guarantee_not_null() }}",
     )
 }}
 

@@ -9,6 +9,7 @@
             {'columns': ['changed_at']},
         ],
         pre_hook="{{ follow_lake() }}",
+        post_hook="{{ guarantee_not_null() }}",
     )
 }}
 
@@ -68,6 +69,7 @@ judged as (
             {{ rejection_reason('customer_city') }}
         ), '') as reasons
     from typed
+    order by null::text
 ),
 
 final as (

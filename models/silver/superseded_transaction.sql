@@ -8,12 +8,14 @@
             {'columns': ['transaction_id']},
         ],
         pre_hook="{{ follow('transaction') }}",
+        post_hook="{{ guarantee_not_null() }}",
     )
 }}
 
 with
 
-cleaned as (
+-- Read more than once, and never to be copied whole.
+cleaned as not materialized (
     select * from {{ ref('cleaned_transaction') }}
 ),
 

@@ -13,12 +13,14 @@
             {'columns': ['transaction_date']},
         ],
         pre_hook="{{ follow('cleaned_transaction') }}",
+        post_hook="{{ guarantee_not_null() }}",
     )
 }}
 
 with
 
-cleaned as (
+-- Read more than once, and never to be copied whole.
+cleaned as not materialized (
     select * from {{ ref('cleaned_transaction') }}
 ),
 

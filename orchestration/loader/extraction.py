@@ -152,7 +152,7 @@ class _Extractor:
             return
         chunk = crc32(fields[self._key]) % len(self._chunks)
         if b"\n" in record or not _is_clean(record):
-            fields = [_escape(field) for field in fields]
+            fields = [escape(field) for field in fields]
         row = b"\t".join(fields)
         self._chunks[chunk].append(b"%d\t%b" % (line, row))
         self.staged += 1
@@ -174,7 +174,7 @@ class _Extractor:
 
     def _reject(self, record: bytes, line: int, reason: str) -> None:
         text = record.rstrip(b"\r\n").decode("utf-8", "backslashreplace").replace("\0", "\\x00")
-        self._rejects.append(b"%d\t%b\t%b" % (line, reason.encode(), _escape(text.encode())))
+        self._rejects.append(b"%d\t%b\t%b" % (line, reason.encode(), escape(text.encode())))
         self.rejected += 1
 
     def _flush(self) -> None:
@@ -214,7 +214,8 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _escape(value: bytes) -> bytes:
+def escape(value: bytes) -> bytes:
+    """Return a value as the text format of COPY writes it."""
     return (
         value.replace(b"\\", b"\\\\")
         .replace(b"\t", b"\\t")

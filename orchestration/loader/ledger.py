@@ -24,7 +24,7 @@ it has merged stays, and loading its file again repairs the rest.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -281,13 +281,30 @@ def _land_rejects(connection: Connection, load: Load, extracts: Sequence[Extract
 
 def copy_files(
     connection: Connection, statement: sql.SQL | sql.Composed, files: Sequence[Path]
-) -> None:
-    """Stream files in COPY's text format to a COPY statement, as if they were one."""
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for path in files:
-            with path.open("rb") as file:
-                while block := file.read(COPY_BYTES):
-                    copy.write(block)
+) -> int:
+    """Stream files in COPY's text format to a COPY statement, as if they were one.
+
+    Returns the number of rows, as the server counted them.
+    """
+    return copy_blocks(connection, statement, _blocks(files))
+
+
+def _blocks(files: Sequence[Path]) -> Iterator[bytes]:
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(COPY_BYTES):
+                yield block
+
+
+def copy_blocks(
+    connection: Connection, statement: sql.SQL | sql.Composed, blocks: Iterable[bytes]
+) -> int:
+    """Stream blocks of bytes to a COPY statement; return the number of rows."""
+    with connection.cursor() as cursor:
+        with cursor.copy(statement) as copy:
+            for block in blocks:
+                copy.write(block)
+        return cursor.rowcount
 
 
 def _scalar(connection: Connection, query: str, *parameters: object) -> object:

@@ -19,10 +19,18 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def environment() -> dict[str, str]:
+# Durability is for crashes of the machine, and what is here does not outlive the command.
+THROW_AWAY = "fsync=off shared_buffers=128MB"
+
+
+def environment(options: str = THROW_AWAY) -> dict[str, str]:
     """Return the environment of a new throw-away server, in a folder of its own in `.cache/`.
 
     It replaces every variable that could lead to another server.
+
+    Args:
+        options: The server's settings, as far as they differ from a user's.
+
     """
     (CHECKOUT / ".cache").mkdir(exist_ok=True)
     folder = tempfile.mkdtemp(prefix="scratch-", dir=CHECKOUT / ".cache")
@@ -37,8 +45,7 @@ def environment() -> dict[str, str]:
         "WAREHOUSE_PORT": str(free_port()),
         "PGPASSFILE": f"{folder}/pgpass",
         "DBT_PROFILES_DIR": str(CHECKOUT / "profiles"),
-        # Durability is for crashes of the machine, and what is here does not outlive the command.
-        "WAREHOUSE_SERVER_OPTIONS": "fsync=off shared_buffers=128MB",
+        "WAREHOUSE_SERVER_OPTIONS": options,
     }
 
 
@@ -52,9 +59,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def server() -> Iterator[dict[str, str]]:
-    """Start and provision a throw-away server; yield the environment that leads to it."""
-    own = environment()
+def server(options: str = THROW_AWAY) -> Iterator[dict[str, str]]:
+    """Start and provision a throw-away server; yield the environment that leads to it.
+
+    Args:
+        options: As of `environment`.
+
+    """
+    own = environment(options)
 
     def run(*arguments: str, check: bool) -> None:
         subprocess.run([sys.executable, "-m", *arguments], env=own, check=check)

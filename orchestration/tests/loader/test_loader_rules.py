@@ -384,6 +384,61 @@ def test_the_loader_needs_no_more_than_its_role(loading):
         loading.connection.execute("delete from forex.customer_transactions")
 
 
+def test_new_ids_are_copied_straight_and_all_else_is_merged(loading):
+    model = Model()
+
+    def load(rows, merges):
+        with mock.patch.object(merge, "_merge", side_effect=merge._merge) as merged:
+            loading(rows, workers=1)
+        assert merged.call_count == merges
+        model.load("file.csv", as_csv(rows))
+        loading.must_equal(model)
+
+    load([row(i) for i in range(50)], merges=0)
+    load([row(i) for i in range(50, 60)], merges=0)
+    load([row(61), row(59, price="7"), row(62)], merges=1)
+    load([row(63), row(64), row(63, price="8")], merges=1)
+    load([row("a\tb"), row("c\\d")], merges=1)
+    load([row("a\tb"), row("e")], merges=1)
+    load([row(65), row(66)], merges=0)
+
+
+def test_the_id_is_found_in_any_column_and_any_file_name_is_kept(loading):
+    rows = [row(1), row(2), row(1, price="7")]
+    columns = COLUMNS[::-1]
+    rows = [{column: record[column] for column in columns} for record in rows]
+    for number, record in enumerate(rows):
+        record["customer_city"] = f"City {number}"
+    lines = [columns, *(list(record.values()) for record in rows)]
+    data = "".join(",".join(fields) + "\n" for fields in lines).encode()
+    name = "tab\tline\nback\\slash.csv"
+    assert loading(data, name).rows_superseded == 1
+    assert loading.rows()["2"][1:] == (name, 3)
+    loading([row(3)], name)
+    assert loading.rows()["3"][1:] == (name, 2)
+
+
+def test_a_chunk_too_large_to_look_through_is_merged(loading, monkeypatch):
+    monkeypatch.setattr(merge, "MAX_LOOKED_THROUGH_BYTES", 100)
+    loading([row(1)] + [row(2)] * 2)
+    assert loading.ledger() == [("file.csv", 3, 2, 0, 0, 1, 0)]
+
+
+def test_an_id_that_another_writer_lands_meanwhile_is_merged(loading, loader_connection):
+    def overtaken(*arguments):
+        loader_connection.execute(
+            "insert into forex.customer_transactions (transaction_id) values ('2')"
+        )
+        copy.side_effect = None
+        return mock.DEFAULT
+
+    real = merge.copy_blocks
+    with mock.patch.object(merge, "copy_blocks", wraps=real, side_effect=overtaken) as copy:
+        result = loading([row(1), row(2), row(3)], workers=1)
+    assert (result.rows_inserted, result.rows_updated) == (2, 1)
+    assert loading.rows()["2"][0] == tuple(row(2).values())
+
+
 @pytest.mark.parametrize("rows", [0, 1, 3000])
 @pytest.mark.parametrize("analyzed", [False, True])
 def test_rows_are_looked_up_by_index_whatever_the_planner_believes(loading, rows, analyzed):

@@ -26,8 +26,13 @@ create table if not exists forex.customer_transactions (
     load_xid bigint not null default pg_current_xact_id()::text::bigint
 );
 
-create index if not exists customer_transactions_load_xid
-on forex.customer_transactions (load_xid);
+-- Rows lie by and large in the order they were written, so the highest `load_xid` of every eight
+-- pages finds the changed ones. It costs a load next to nothing; a B-tree takes a fifth of COPY's
+-- speed. Pages too new to be summarised are read, and vacuum, which summarises, soon comes.
+create index if not exists customer_transactions_changes
+on forex.customer_transactions using brin (load_xid) with (pages_per_range = 8);
+drop index if exists forex.customer_transactions_load_xid;
+alter table forex.customer_transactions set (autovacuum_vacuum_insert_scale_factor = 0.02);
 
 create or replace function forex.stamp_load_xid() returns trigger
 language plpgsql as $$

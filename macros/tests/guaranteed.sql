@@ -1,6 +1,10 @@
 {% test guaranteed_unique(model, column_name) %}
     {#- PostgreSQL checks every row as it is written, if only the index is there: to look that up
-        proves as much as to scan the table. -#}
+        proves as much as to scan the table. Through the window on pro there is no index to see:
+        there, the rows are. -#}
+    {%- if '"pro_' in model | string %}
+    {{ dbt.default__test_unique(model, column_name) }}
+    {%- else %}
     select 'no unique index on {{ column_name }} alone' as fault
     where not exists (
         select
@@ -17,10 +21,14 @@
             and pg_index.indpred is null
             and pg_attribute.attname = '{{ column_name }}'
     )
+    {%- endif %}
 {% endtest %}
 
 {% test guaranteed_not_null(model, column_name) %}
     {#- As guaranteed_unique: the constraint has every row checked as it is written. -#}
+    {%- if '"pro_' in model | string %}
+    {{ dbt.default__test_not_null(model, column_name) }}
+    {%- else %}
     select '{{ column_name }} may be null' as fault
     where not exists (
         select
@@ -30,4 +38,5 @@
             and attname = '{{ column_name }}'
             and attnotnull
     )
+    {%- endif %}
 {% endtest %}

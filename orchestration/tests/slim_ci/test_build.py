@@ -192,7 +192,25 @@ def test_a_test_whose_other_parents_are_in_pro_runs(project, slim):
     )
     code, output = slim()
     assert code == 1
-    assert "`marts_agree_on_revenue` failed" in output
+    assert "`marts_agree_with_silver` failed" in output
+
+
+def test_what_an_unchanged_model_guarantees_is_read_through_the_window(project, slim):
+    """There an index or a constraint cannot be looked up."""
+    yaml = "models/gold/transaction_fct.yml"
+    column = "        description: \"{{ doc('quantity') }}\"\n"
+    tests = "        data_tests:\n          - guaranteed_not_null\n          - guaranteed_unique\n"
+    project.replace(yaml, column, column + tests)
+    code, output = slim()
+    assert code == 1
+    for test in ("guaranteed_not_null", "guaranteed_unique"):
+        assert f"`{test}_transaction_fct_quantity` failed" in output
+    project.reset()
+    column = "        description: \"{{ doc('price') }}\"\n"
+    project.replace(yaml, column, column + tests.replace("          - guaranteed_unique\n", ""))
+    code, output = slim()
+    assert code == 0, output
+    assert "guaranteed_not_null_transaction_fct_price" in output
 
 
 def test_without_a_state_everything_is_built_and_it_says_so(project, slim, tmp_path):

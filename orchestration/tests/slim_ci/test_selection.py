@@ -115,11 +115,7 @@ def test_the_sql_of_a_model(project, base):
     project.append("models/data_marts/agg_sales_country.sql", "\n-- touched\n")
     assert project.select(base.folder)[0] == {
         "agg_sales_country",
-        "dbt_utils_accepted_range_agg_sales_country_transactions__1",
-        "not_null_agg_sales_country_country",
-        "not_null_agg_sales_country_revenue",
-        "unique_agg_sales_country_country",
-        "marts_agree_on_revenue",  # its other parents are in pro
+        "marts_agree_with_silver",  # its other parents are in pro
     }
 
 
@@ -183,10 +179,9 @@ def test_a_singular_test(project, base):
 
 
 def test_an_argument_of_a_test(project, base):
-    project.replace("models/data_marts/agg_sales_country.yml", "min_value: 1", "min_value: 0")
-    assert project.select(base.folder)[0] == {
-        "dbt_utils_accepted_range_agg_sales_country_transactions__0"
-    }
+    project.replace("models/gold/product_dim.yml", "regex: ^[0-9a-f]{32}$", "regex: ^[0-9a-f]+$")
+    (test,) = project.select(base.folder)[0]
+    assert test.startswith("dbt_expectations_expect_column_values_to_match_regex_product_dim")
 
 
 def test_a_unit_test(project, base):
@@ -296,13 +291,13 @@ def test_a_model_is_deleted(project, base):
     project.write("models/data_marts/agg_sales_customer.yml", None)
     project.replace("models/data_marts/_exposures.yml", "      - ref('agg_sales_customer')\n", "")
     project.replace(
-        "tests/marts_agree_on_revenue.sql", "ref('agg_sales_customer')", "ref('agg_sales_country')"
+        "tests/marts_agree_with_silver.sql", "ref('agg_sales_customer')", "ref('agg_sales_country')"
     )
     nodes, changes = project.select(base.folder)
-    assert nodes == {"marts_agree_on_revenue"}
+    assert nodes == {"marts_agree_with_silver"}
     assert "model.forex_warehouse.agg_sales_customer" in changes.removed
     assert {short(node) for node in changes.removed} == {"agg_sales_customer"} | (
-        base.tests_of("agg_sales_customer") - {"marts_agree_on_revenue"}
+        base.tests_of("agg_sales_customer") - {"marts_agree_with_silver"}
     )
 
 

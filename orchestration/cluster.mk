@@ -1,5 +1,11 @@
 # The cluster's commands; part of the Makefile.
-COMPOSE := docker compose -f orchestration/docker-compose.yml
+# OBSERVE adds metrics and dashboards (1), the metrics alone (metrics), or logs as well (all).
+OBSERVED_1 := metrics dashboards
+OBSERVED_metrics := metrics
+OBSERVED_all := metrics dashboards logs
+compose = docker compose -f orchestration/docker-compose.yml \
+	$(foreach part,$(1),-f orchestration/observability/$(part).yml)
+COMPOSE := $(call compose,$(OBSERVED_$(OBSERVE)))
 AIRFLOW_PORT ?= 8080
 export AIRFLOW_PORT
 
@@ -9,18 +15,20 @@ secrets: ## make the cluster's passwords and keys, where there are none yet
 	@$(PYTHON) -m orchestration.cluster.make_secrets
 
 .PHONY: up
-up: secrets ## start the cluster and wait until it is healthy (WORKERS=3, AIRFLOW_PORT=8080)
+up: secrets ## start the cluster and wait until it is healthy (WORKERS=3, AIRFLOW_PORT=8080, OBSERVE=1)
+	@test -z "$(OBSERVE)" -o -n "$(OBSERVED_$(OBSERVE))" || { echo "error: OBSERVE is '$(OBSERVE)'; give 1, metrics or all" >&2; exit 2; }
 	@docker compose version >/dev/null 2>&1 || { echo "error: no container engine with Compose v2 answers; install Docker, or use 'make airflow' without it" >&2; exit 2; }
 	@mkdir -p landing
 	@DOCKER_BUILDKIT=1 $(COMPOSE) build --quiet dbt airflow-init
 	@$(COMPOSE) up --detach --wait --wait-timeout 600 --quiet-pull \
 		|| { echo "error: the cluster did not become healthy; see: $(COMPOSE) ps --all; $(COMPOSE) logs" >&2; exit 1; }
 	@echo "Airflow: http://127.0.0.1:$(AIRFLOW_PORT), user admin, password in orchestration/secrets/airflow_admin_password"
+	@test -z "$(OBSERVE)" || echo "Metrics and dashboards: docs/operations/observability.md"
 	@echo "Put CSV files into landing/; the DAG forex__customer_transactions__hourly takes them."
 
 .PHONY: down
 down: ## stop the cluster; what it stored stays (down VOLUMES=1 deletes that too)
-	@$(COMPOSE) down --remove-orphans $(if $(VOLUMES),--volumes)
+	@$(call compose,$(OBSERVED_all)) down --remove-orphans $(if $(VOLUMES),--volumes)
 
 .PHONY: rotate
 rotate: ## make all of the running cluster's passwords and keys anew

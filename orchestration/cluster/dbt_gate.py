@@ -125,6 +125,17 @@ def _take_turn(parent: int) -> int:
         time.sleep(POLL_SECONDS)
 
 
+def keep_build(since: float, code: int) -> None:
+    """Keep a build's results, which the next dbt command overwrites, for the metrics."""
+    results = target() / "run_results.json"
+    if not results.exists() or results.stat().st_mtime < since:
+        return
+    for name in ("build_results.json", *(["build_success.json"] if code == 0 else [])):
+        fresh = target() / f"{name}.new"
+        shutil.copyfile(results, fresh)
+        fresh.replace(target() / name)
+
+
 def outcome(since: float) -> dict[str, Any]:
     """Return what dbt's artifacts that are newer than `since` say, in short."""
     found: dict[str, Any] = {"models": [], "failed": [], "tests": {}}
@@ -182,6 +193,8 @@ def serve(asked: str) -> int:
         for command in commands():
             code = code or _run(command, parent)
         sys.stdout.flush()
+        if asked.startswith("dbt build "):
+            keep_build(started, code)
         print(OUTCOME + json.dumps({"exit": code, **outcome(started)}), flush=True)
         os.close(lock)
     except _InterruptedError:

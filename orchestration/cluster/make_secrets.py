@@ -26,13 +26,27 @@ from pathlib import Path
 ORCHESTRATION = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("SECRETS_FOLDER", ORCHESTRATION / "secrets"))
 # Who logs in to postgres-dbt, beside its administrator.
-WAREHOUSE_ROLES = ("loader", "lake_reader", "pro_reader", "dbt_pro", "dbt_ci", "analyst")
+WAREHOUSE_ROLES = (
+    "loader",
+    "lake_reader",
+    "pro_reader",
+    "dbt_pro",
+    "dbt_ci",
+    "analyst",
+    "monitor",
+    "dashboard",
+)
 # The administrators of the two databases: service, secret with the password.
 DATABASES = (
     ("postgres-airflow", "postgres_airflow_password"),
     ("postgres-dbt", "postgres_dbt_password"),
 )
 SCRAM_ITERATIONS = 4096
+# The server's own figures, and the length of a queue; never what is in one.
+REDIS_MONITOR_RIGHTS = (
+    "resetchannels %R~* -@all +ping +info +select +client|setname +type +llen"
+    " +memory|usage +latency|latest +latency|histogram +slowlog|len +slowlog|get"
+)
 
 
 def _password() -> str:
@@ -52,8 +66,16 @@ MADE: dict[str, Callable[[], str]] = {
     "postgres_airflow_password": _password,
     "postgres_dbt_password": _password,
     "redis_password": _password,
+    "redis_monitor_password": _password,
     "airflow_admin_password": _password,
     "airflow_reporter_password": _password,
+    "airflow_monitor_password": _password,
+    "grafana_admin_password": _password,
+    "elastic_password": _password,
+    "elastic_kibana_password": _password,
+    "elastic_operator_password": _password,
+    "elastic_writer_password": _password,
+    "kibana_encryption_key": _key,
     "airflow_fernet_key": _fernet_key,
     "airflow_jwt_secret": _key,
     "airflow_api_secret_key": _key,
@@ -124,12 +146,40 @@ def _derived(have: dict[str, str], host_key: str) -> dict[str, str]:
         "redis.conf": "\n".join(
             [
                 f"requirepass {have['redis_password']}",
+                f"user monitor on >{have['redis_monitor_password']} {REDIS_MONITOR_RIGHTS}",
                 "appendonly yes",  # queued tasks outlive a restart
                 "dir /data",
                 "maxmemory 128mb",
                 "maxmemory-policy noeviction",
                 "",
             ]
+        ),
+        # JSON is YAML, too.
+        "filebeat_output.yml": json.dumps(
+            {
+                "output.elasticsearch": {
+                    "hosts": ["http://elasticsearch:9200"],
+                    "username": "forex_log_writer",
+                    "password": have["elastic_writer_password"],
+                }
+            },
+            indent=1,
+        ),
+        "kibana.yml": json.dumps(
+            {
+                "server.host": "0.0.0.0",  # noqa: S104 - of the container
+                "elasticsearch.hosts": ["http://elasticsearch:9200"],
+                "elasticsearch.username": "kibana_system",
+                "elasticsearch.password": have["elastic_kibana_password"],
+                "xpack.encryptedSavedObjects.encryptionKey": have["kibana_encryption_key"],
+                "xpack.security.encryptionKey": have["kibana_encryption_key"],
+                "xpack.reporting.encryptionKey": have["kibana_encryption_key"],
+                "telemetry.enabled": False,
+            },
+            indent=1,
+        ),
+        "redis_exporter.json": json.dumps(
+            {"redis://monitor@redis:6379": have["redis_monitor_password"]}
         ),
         "pgpass_provision": passfile({"postgres": "postgres_dbt_password", **every_role}),
         "pgpass_dbt": passfile({"dbt_pro": "dbt_pro_password"}),

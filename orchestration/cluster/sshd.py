@@ -17,6 +17,8 @@ from orchestration.warehouse.settings import CHECKOUT
 
 # What a session gets of this process's environment; the caller's is never taken.
 PASSED_ON = (
+    "DBT_LOG_FORMAT_FILE",
+    "DBT_LOG_LEVEL_FILE",
     "DBT_LOG_PATH",
     "DBT_PROFILES_DIR",
     "DBT_PROJECT_DIR",

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes stand-ins for the official base images from Debian's packages, under the official names:
-# python:3.13-slim, postgres:17 and redis:8. Only for machines that cannot pull from a registry, and
+# Makes stand-ins for the official images from Debian's packages, under the official names:
+# python:3.13-slim, postgres:17, redis:8, and those of the metrics. Only for machines that cannot pull from a registry, and
 # only when asked for by name (`make test-cluster`, CI): `make up` never calls this.
 #
 # They are not the official images. They have what the cluster relies on: the same paths, user names,
@@ -8,7 +8,15 @@
 set -euo pipefail
 
 release=trixie
-names=(python:3.13-slim postgres:17 redis:8)
+statsd_exporter=prom/statsd-exporter:v0.28.0
+prometheus=prom/prometheus:v2.53.3
+alertmanager=prom/alertmanager:v0.28.1
+postgres_exporter=prometheuscommunity/postgres-exporter:v0.17.1
+redis_exporter=oliver006/redis_exporter:v1.69.0
+names=(
+    python:3.13-slim postgres:17 redis:8
+    "$statsd_exporter" "$prometheus" "$alertmanager" "$postgres_exporter" "$redis_exporter"
+)
 label=forex-warehouse.stand-in
 base=$label:base
 
@@ -134,4 +142,31 @@ VOLUME /data
 WORKDIR /data
 EXPOSE 6379
 CMD ["redis-server"]
+DOCKERFILE
+
+# What watches. Debian's Prometheus, Alertmanager and exporters are the real ones; of the StatsD
+# exporter there is no package, and what stands in for it is a program of this project.
+# daemon NAME PACKAGES PROGRAM PORTS [STORE]
+daemon() {
+    build "$1" <<DOCKERFILE
+FROM $base
+RUN apt-get update && apt-get install -y --no-install-recommends $2 && rm -rf /var/lib/apt/lists/* \\
+    && mkdir -p ${5:-/nonexistent} && chown nobody:nogroup ${5:-/nonexistent}
+USER nobody
+EXPOSE $4
+ENTRYPOINT ["/usr/bin/$3"]
+DOCKERFILE
+}
+daemon "$prometheus" "prometheus promtool" prometheus 9090 /prometheus
+daemon "$alertmanager" prometheus-alertmanager prometheus-alertmanager 9093 /alertmanager
+daemon "$postgres_exporter" prometheus-postgres-exporter prometheus-postgres-exporter 9187
+daemon "$redis_exporter" prometheus-redis-exporter prometheus-redis-exporter 9121
+cp "$(dirname "$0")/statsd_stand_in.py" "$work/context/"
+build "$statsd_exporter" <<DOCKERFILE
+FROM $base
+RUN apt-get update && apt-get install -y --no-install-recommends python3-yaml && rm -rf /var/lib/apt/lists/*
+COPY statsd_stand_in.py /usr/local/bin/statsd_stand_in.py
+USER nobody
+EXPOSE 9102 9125/udp
+ENTRYPOINT ["python3", "-u", "/usr/local/bin/statsd_stand_in.py"]
 DOCKERFILE

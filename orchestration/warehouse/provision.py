@@ -64,6 +64,10 @@ def _roles(connection: Connection, passwords: dict[str, str]) -> None:
     connection.execute(sql.SQL("grant analysts to {}").format(sql.Identifier(settings.analyst())))
     # A loader that hangs must not hold back for ever what the warehouse may read.
     connection.execute("alter role loader set transaction_timeout = '15min'")
+    # Statistics of the server, for metrics: no row of any table.
+    connection.execute("grant pg_monitor to monitor")
+    # What people ask of a dashboard must not slow the build.
+    connection.execute("alter role dashboard set statement_timeout = '30s'")
 
 
 def _databases(connection: Connection) -> None:
@@ -81,11 +85,12 @@ def _databases(connection: Connection) -> None:
         connection.execute(sql.SQL("revoke all on database {} from public").format(name))
     for grant in (
         "grant connect, temporary on database data_lake to loader",
-        "grant connect on database data_lake to lake_reader",
+        "grant connect on database data_lake to lake_reader, monitor",
         "grant connect on database pro to pro_reader",
         "grant connect, temporary, create on database dev to analysts, dbt_ci",
         "grant connect, temporary, create on database pro to dbt_pro",
         "grant connect, temporary on database pro to analysts, dbt_ci",
+        "grant connect on database pro to monitor, dashboard",
     ):
         connection.execute(grant)
 
@@ -125,6 +130,8 @@ def _warehouse(connection: Connection, lake: Connection, passwords: dict[str, st
     if database == "dev":
         _door(connection, "pro", "pro_reader", passwords)
     connection.execute((SCRIPTS / f"deferral_{database}.sql").read_bytes())
+    if database == "pro":
+        connection.execute((SCRIPTS / "dashboard.sql").read_bytes())
 
 
 def _door(connection: Connection, database: str, role: str, passwords: dict[str, str]) -> None:

@@ -22,7 +22,15 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 SERVER_FOLDER = Path(os.environ.get("WAREHOUSE_FOLDER", CHECKOUT / ".server"))
 DATABASES = ("data_lake", "dev", "pro")
 # Roles that log in, beside the analyst and the administrator.
-SERVICE_ROLES = ("loader", "lake_reader", "pro_reader", "dbt_pro", "dbt_ci")
+SERVICE_ROLES = (
+    "loader",
+    "lake_reader",
+    "pro_reader",
+    "dbt_pro",
+    "dbt_ci",
+    "monitor",
+    "dashboard",
+)
 
 
 def is_embedded() -> bool:

@@ -41,6 +41,8 @@ class Cluster:
             "LANDING_FOLDER": str(self.landing),
             "AIRFLOW_PORT": str(self.port),
             "TASK_HEARTBEAT_TIMEOUT": "15",
+            "PROMETHEUS_PORT": str(scratch.free_port()),
+            "ALERTMANAGER_PORT": str(scratch.free_port()),
         }
         self.took: dict[str, float] = {}
 

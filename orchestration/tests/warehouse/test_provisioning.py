@@ -59,7 +59,7 @@ def test_the_loader_only_loads(server, statement):
     _refused(server, "data_lake", "loader", statement)
 
 
-@pytest.mark.parametrize("role", ["loader", "lake_reader", "dbt_pro", "dbt_ci", "analyst"])
+@pytest.mark.parametrize("role", [*settings.SERVICE_ROLES, "analyst"])
 def test_no_role_is_privileged(lake, role):
     flags = lake.execute(
         "select rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls"
@@ -79,6 +79,9 @@ def test_no_role_is_privileged(lake, role):
         ("data_lake", "analyst"),
         ("data_lake", "dbt_pro"),
         ("data_lake", "dbt_ci"),
+        ("data_lake", "dashboard"),
+        ("dev", "dashboard"),
+        ("dev", "monitor"),
     ],
 )
 def test_each_role_is_kept_out_of_the_other_databases(server, database, role):
@@ -96,6 +99,35 @@ def test_pro_is_read_by_all_and_written_by_one(server, role):
         _refused(server, "pro", role, "insert into readable.numbers values (1)")
         _refused(server, "pro", role, "create schema mine")
         owner.execute("drop schema readable cascade")
+
+
+def test_a_dashboard_reads_marts_only(server):
+    with psycopg.connect(server("pro", "dbt_pro"), autocommit=True) as owner:
+        owner.execute("create schema below create table people (name text)")
+        owner.execute("create view data_marts.people as select * from below.people")
+        try:
+            with psycopg.connect(server("pro", "dashboard")) as reader:
+                assert reader.execute("select count(*) from data_marts.people").fetchone() == (0,)
+            for refused in (
+                "select * from below.people",
+                "select * from data_lake.customer_transactions",
+                "delete from data_marts.people",
+                "create table data_marts.mine (n int)",
+            ):
+                _refused(server, "pro", "dashboard", refused)
+        finally:
+            owner.execute("drop view data_marts.people; drop schema below cascade")
+
+
+def test_a_monitor_reads_the_ledger_and_no_data(server):
+    with psycopg.connect(server("data_lake", "monitor")) as monitor:
+        monitor.execute("select count(*) from forex.load_ledger")
+    for refused in (
+        "select * from forex.customer_transactions",
+        "select * from forex.rejected_row",
+        "update forex.load_ledger set rows_read = 0",
+    ):
+        _refused(server, "data_lake", "monitor", refused)
 
 
 @pytest.mark.parametrize("role", ["postgres", "loader", "analyst"])

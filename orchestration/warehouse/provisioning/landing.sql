@@ -100,3 +100,5 @@ grant usage on schema forex to loader, lake_reader;
 grant select on all tables in schema forex to loader, lake_reader;
 grant insert, update on all tables in schema forex to loader;
 revoke insert, update on forex.read_horizon from loader;
+grant usage on schema forex to monitor;
+grant select on forex.load_ledger to monitor;

@@ -1,0 +1,1 @@
+"""How one sees that the platform works: metrics, dashboards, logs."""

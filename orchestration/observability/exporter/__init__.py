@@ -1,0 +1,1 @@
+"""What the pipeline knows of itself, as Prometheus metrics."""

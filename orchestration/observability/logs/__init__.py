@@ -1,0 +1,1 @@
+"""Logs in Elasticsearch: what is sent, as whom, and for how long it is kept."""

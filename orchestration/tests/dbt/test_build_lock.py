@@ -36,7 +36,7 @@ def slow_dev(server, lake):
 
 def _wait_until_blocked(server):
     with psycopg.connect(server("dev", "postgres"), autocommit=True) as watcher:
-        for _ in range(400):
+        for _ in range(2400):
             blocked = watcher.execute(
                 "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
             ).fetchone()

@@ -115,8 +115,8 @@ def test_one_model_reads_pro_and_writes_its_own_schema_only(server, project, sli
         code, output = slim()
         after = [_relations(database) for database in everywhere]
     assert code == 0, output
-    assert "1 built, 5 tests passed" in output
-    assert "6 of " in output
+    assert "1 model built, 1 test passed" in output
+    assert "2 of " in output
     own = {name for name in after[1] if name[0].startswith(f"{PREFIX}_")}
     assert {name for name in own if name[0] == f"{PREFIX}_data_marts"} == {
         (f"{PREFIX}_data_marts", "agg_sales_country")
@@ -217,7 +217,7 @@ def test_without_a_state_everything_is_built_and_it_says_so(project, slim, tmp_p
     code, output = slim(folder=tmp_path)
     assert code == 0, output
     assert "there is no state to compare with" in output
-    assert "17 built" in output
+    assert "17 models built" in output
 
 
 def test_nothing_changed_builds_nothing_and_says_so(project, slim, tmp_path):

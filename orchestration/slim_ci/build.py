@@ -52,9 +52,7 @@ def select(dbt: Dbt, found: state.State | None, project: Path) -> tuple[list[str
     touched = changes.find(found, dbt.manifest, project)
     chosen = touched.selection()
     if chosen:
-        # Eager: each test of what is built runs, for its other parents are in pro.
         chosen += ["--defer", "--favor-state", "--state", str(found.folder)]
-        chosen += ["--indirect-selection", "eager"]
     return chosen, touched
 
 

@@ -104,8 +104,9 @@ class Report:
             return "failed"
         if not self._nodes:
             return "nothing to build"
-        kinds = Counter("tests" if n.startswith(TESTS) else "models" for n in self._nodes)
-        return f"{kinds['models']} built, {kinds['tests']} tests passed"
+        tests = sum(node.startswith(TESTS) for node in self._nodes)
+        built = _counted(len(self._nodes) - tests, "model")
+        return f"{built} built, {_counted(tests, 'test')} passed"
 
     def _all(self) -> int:
         return len(self._manifest["nodes"]) + len(self._manifest["unit_tests"])
@@ -153,6 +154,10 @@ class Report:
                     f"| {_difference(here, there)} | {result.execution_time:.1f} |"
                 )
         return lines
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
 
 
 def _line(message: object) -> str:

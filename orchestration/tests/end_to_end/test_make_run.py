@@ -103,7 +103,7 @@ def test_slim_ci_builds_what_differs(clone):
     with _touched(clone):
         outcome = clone.run("make", "slim-ci", "BASE=HEAD")
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-    assert "## Slim CI: 1 built, 5 tests passed" in outcome.stdout
+    assert "## Slim CI: 1 model built, 1 test passed" in outcome.stdout
 
 
 def test_slim_ci_from_nowhere_is_one_line(clone):
@@ -115,7 +115,7 @@ def test_dev_slim_builds_what_differs_from_pro(clone):
     with _touched(clone):
         outcome = clone.run("make", "dev-slim")
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-    assert "## Slim CI: 1 built, 5 tests passed" in outcome.stdout
+    assert "## Slim CI: 1 model built, 1 test passed" in outcome.stdout
 
 
 def test_the_steps_of_the_workflows(clone):
@@ -124,7 +124,7 @@ def test_the_steps_of_the_workflows(clone):
     other = {"WAREHOUSE_FOLDER": str(clone.folder / ".server-ci"), "CI_SCHEMA_PREFIX": "ci_7"}
     steps = {
         "ci-pro": "",
-        "ci-build": "## Slim CI: 1 built, 5 tests passed",
+        "ci-build": "## Slim CI: 1 model built, 1 test passed",
         "ci-drop": "dropped: ci_7_audit, ci_7_data_marts",
     }
     try:

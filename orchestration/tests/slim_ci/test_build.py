@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from orchestration.slim_ci import build, schemas, state
-from orchestration.tests.support import Dbt, contents, load, write_csv
+from orchestration.tests.support import contents, load, write_csv
 from orchestration.warehouse import scratch
 from orchestration.warehouse.errors import UserError
 from orchestration.warehouse.settings import CHECKOUT
@@ -115,8 +115,8 @@ def test_one_model_reads_pro_and_writes_its_own_schema_only(server, project, sli
         code, output = slim()
         after = [_relations(database) for database in everywhere]
     assert code == 0, output
-    assert "1 built, 5 tests passed" in output
-    assert "6 of " in output
+    assert "1 model built, 1 test passed" in output
+    assert "2 of " in output
     own = {name for name in after[1] if name[0].startswith(f"{PREFIX}_")}
     assert {name for name in own if name[0] == f"{PREFIX}_data_marts"} == {
         (f"{PREFIX}_data_marts", "agg_sales_country")
@@ -217,7 +217,7 @@ def test_without_a_state_everything_is_built_and_it_says_so(project, slim, tmp_p
     code, output = slim(folder=tmp_path)
     assert code == 0, output
     assert "there is no state to compare with" in output
-    assert "17 built" in output
+    assert "17 models built" in output
 
 
 def test_nothing_changed_builds_nothing_and_says_so(project, slim, tmp_path):
@@ -295,27 +295,41 @@ def test_the_window_is_read_only(server, pro, role, statement):
             dev.execute(statement)
 
 
-def test_an_analyst_goes_on_where_a_slim_build_ended(server, project, slim, pro, tmp_path):
-    """Slim, then new rows, then a plain incremental build: the same as a full refresh."""
-    dev = Dbt("dev", tmp_path / "target")
-    dev("build", "--full-refresh")
-    project.append("models/silver/transaction.sql", "\n-- touched\n")
-    code, output = slim(target="dev")
-    assert code == 0, output
-    load(
-        write_csv(
-            tmp_path / "more.csv",
-            [
-                {"transaction_id": "1", "customer_email": "new@x"},
-                {"transaction_id": "late", "price": "5"},
-                {"transaction_id": "21", "customer_country": "Peru"},
-            ],
+def test_deferral_asks_pro_how_far_it_has_read_the_lake(server, project, slim):
+    """A row that pro should have and has not is found by a build that takes pro's word for it."""
+    project.append("models/silver/superseded_transaction.sql", "\n-- touched\n")
+    with psycopg.connect(server("data_lake", "postgres"), autocommit=True) as lake:
+        lake.execute(
+            "insert into forex.customer_transactions (transaction_id, load_xid) values ('lost', 1)"
         )
+        try:
+            code, output = slim()
+        finally:
+            lake.execute("delete from forex.customer_transactions where transaction_id = 'lost'")
+    assert code == 1
+    assert "`conservation` failed" in output
+
+
+def test_an_analyst_goes_on_where_a_deferred_run_ended(server, project, pro, tmp_path):
+    """A changed model built on an older pro, then a plain build: the same as a full refresh."""
+    more = [
+        {"transaction_id": "1", "customer_email": "new@x"},
+        {"transaction_id": "late", "price": "5"},
+        {"transaction_id": "21", "customer_country": "Peru"},
+    ]
+    load(write_csv(tmp_path / "more.csv", more))
+    before = build.Dbt(project.folder, "dev", tmp_path / "before")
+    assert before("build", "--full-refresh").success
+    project.replace(
+        "models/silver/transaction.sql", "        price,\n", "        price * 2 as price,\n"
     )
-    dev("build")
+    after = build.Dbt(project.folder, "dev", tmp_path / "after")
+    alone = ("--full-refresh", "--select", "transaction")
+    assert after("run", *alone, "--defer", "--favor-state", "--state", str(pro)).success
+    assert after("build").success
     with psycopg.connect(server("dev", "analyst"), autocommit=True) as reader:
         increment = contents(reader, "analyst_")
-        dev("run", "--full-refresh")
+        assert after("run", "--full-refresh").success
         assert increment == contents(reader, "analyst_")
 
 
@@ -333,16 +347,17 @@ def test_a_dump_makes_another_server_pro(project, slim, pro):
         code, output = slim(**other)
         assert code == 0, output
         assert "| superseded_transaction |" in output
-        # Conservation compares with the lake's rows, and must have found them settled.
+        # The rows count as read, and what is loaded here from now on does not.
         with psycopg.connect(
             f"host=127.0.0.1 port={other['WAREHOUSE_PORT']} dbname=pro user=dbt_ci"
             f" passfile={other['PGPASSFILE']}"
         ) as there:
-            settled = there.execute(
-                "select count(*) from data_lake.customer_transactions where load_xid <"
-                " (select lake_horizon from audit.watermark where model = 'cleaned_transaction')"
+            found = there.execute(
+                "select count(*), min(lake_horizon) <= min(low_water_mark)"
+                " from data_lake.customer_transactions, audit.watermark, data_lake.read_horizon"
+                " where load_xid < lake_horizon and model = 'cleaned_transaction'"
             ).fetchone()
-    assert settled == (22,)
+    assert found == (22, True)
 
 
 @pytest.mark.parametrize(

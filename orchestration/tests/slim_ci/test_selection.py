@@ -195,7 +195,7 @@ def test_a_unit_test(project, base):
         ("models/data_marts/agg_sales_country.yml", "Sales by country."),
         ("models/_columns.md", "Number of sales."),
         ("models/bronze/_forex__sources.yml", "One row per load;"),
-        ("macros/keys/_macros.yml", "description: "),
+        ("macros/keys/_macros.yml", "made safe "),
         ("seeds/country.yml", "Names."),
     ],
 )

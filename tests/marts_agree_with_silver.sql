@@ -1,5 +1,6 @@
--- Each mart adds up to the sales and the revenue of silver, and has no row twice: one look at
--- each proves what tests of its columns would read it again for.
+-- Each mart adds up to the sales and the revenue of silver: a sale that is lost, or there twice
+-- because a member of a dimension is, makes a difference. One look at each mart proves what tests
+-- of its columns would read it again for.
 
 with
 
@@ -13,23 +14,20 @@ total as (
 mart as (
     select
         'agg_sales_country' as mart,
-        sum(transactions) as transactions,
-        sum(revenue) as revenue,
-        count(*) - count(distinct country) as doubled
+        coalesce(sum(transactions), 0) as transactions,
+        coalesce(sum(revenue), 0) as revenue
     from {{ ref('agg_sales_country') }}
     union all
     select
         'agg_sales_customer' as mart,
-        sum(transactions) as transactions,
-        sum(revenue) as revenue,
-        count(*) - count(distinct customer_id) as doubled
+        coalesce(sum(transactions), 0) as transactions,
+        coalesce(sum(revenue), 0) as revenue
     from {{ ref('agg_sales_customer') }}
     union all
     select
         'agg_sales_monthly' as mart,
-        sum(transactions) as transactions,
-        sum(revenue) as revenue,
-        count(*) - count(distinct year * 100 + month) as doubled
+        coalesce(sum(transactions), 0) as transactions,
+        coalesce(sum(revenue), 0) as revenue
     from {{ ref('agg_sales_monthly') }}
 )
 
@@ -39,7 +37,4 @@ select
     total.revenue as revenue_of_silver
 from mart
 cross join total
-where
-    coalesce(mart.transactions, 0) <> total.transactions
-    or coalesce(mart.revenue, 0) <> total.revenue
-    or mart.doubled > 0
+where (mart.transactions, mart.revenue) <> (total.transactions, total.revenue)

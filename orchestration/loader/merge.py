@@ -79,11 +79,12 @@ _MERGE = sql.SQL(
     file_values=_names(*_VALUES, table="file"),
 )
 
+# A look-up for each id, as a condition of its own: a join might be turned round, and read the lake.
 _ANY_KNOWN = sql.SQL(
     """
     select exists (
         select from unnest(string_to_array(%s, E'\\n')) as file (id)
-        inner join forex.customer_transactions as lake on lake.{key} = file.id
+        where (select true from forex.customer_transactions as lake where lake.{key} = file.id)
     )
     """
 ).format(key=sql.Identifier(KEY))

@@ -452,6 +452,11 @@ def test_rows_are_looked_up_by_index_whatever_the_planner_believes(loading, rows
             sql.SQL("explain ") + merge._MERGE,
             {"source_file": "", "load_timestamp": "2000-01-01"},
         ).fetchall()
+        lines += loading.connection.execute(
+            sql.SQL("explain ") + merge._ANY_KNOWN, ["\n".join(map(str, range(1000)))]
+        ).fetchall()
     plan = "\n".join(line for (line,) in lines)
-    assert "Index Scan using customer_transactions_pkey" in plan
+    assert plan.count("Index Scan using customer_transactions_pkey") == 1
+    assert plan.count("Index Only Scan using customer_transactions_pkey") == 1
+    assert "Index Cond: (transaction_id = file.id)" in plan
     assert "Scan on customer_transactions" not in plan

@@ -109,7 +109,8 @@ class Report:
         return f"{built} built, {_counted(tests, 'test')} passed"
 
     def _all(self) -> int:
-        return len(self._manifest["nodes"]) + len(self._manifest["unit_tests"])
+        kinds = [node["resource_type"] for node in self._manifest["nodes"].values()]
+        return len(kinds) - kinds.count("operation") + len(self._manifest["unit_tests"])
 
     def _why(self) -> list[str]:
         parts = []

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from orchestration.warehouse import settings
 from orchestration.warehouse.errors import UserError, one_line
@@ -83,19 +84,22 @@ def _tool(name: str, *arguments: str, database: str, role: str) -> None:
         raise UserError(f"{name} failed; its own words are above")
 
 
+def _schemas(folder: Path) -> list[str]:
+    """Return the schemas of `pro` that dbt fills."""
+    nodes = json.loads((folder / "manifest.json").read_text())["nodes"].values()
+    built = {n["schema"] for n in nodes if n["resource_type"] in ("model", "seed", "snapshot")}
+    return sorted(built | {"audit"})
+
+
 def dump(folder: Path) -> None:
     """Add what `pro` and the lake hold."""
-    with psycopg.connect(settings.conninfo("pro", "dbt_pro")) as pro:
-        built = pro.execute(
-            "select format('--schema=%I', nspname) from pg_namespace"
-            " where pg_get_userbyid(nspowner) = current_user"
-        ).fetchall()
     _tool(
         "pg_dump",
         "--format=custom",
         "--no-owner",
         "--no-privileges",
-        *(option for (option,) in built),
+        # Their relations, not the schemas themselves: provisioning may have made those.
+        *(f'--table="{schema}".*' for schema in _schemas(folder)),
         f"--file={folder / 'pro.dump'}",
         database="pro",
         role="dbt_pro",
@@ -121,6 +125,9 @@ def restore(folder: Path) -> None:
     ):
         while block := file.read(1 << 16):
             rows.write(block)
+    with psycopg.connect(settings.conninfo("pro", "dbt_pro")) as pro:
+        for schema in _schemas(folder):
+            pro.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
     _tool(
         "pg_restore",
         *("--no-owner", "--no-privileges", "--exit-on-error", str(folder / "pro.dump")),

@@ -92,7 +92,6 @@ def test_every_target_is_up(cluster, prometheus):
     def all_up():
         targets = prometheus.get("/api/v1/targets")["data"]["activeTargets"]
         found = {target["scrapeUrl"]: target["lastError"] for target in targets}
-        print(found)
         return len(found) == 8 and not any(found.values()) and prometheus.value("sum(up)") == 8
 
     wait_for(all_up, 60)

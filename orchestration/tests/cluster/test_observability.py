@@ -69,9 +69,22 @@ class Prometheus:
         return [one for one in found if one["status"]["state"] == "active"]
 
 
+def with_logs(*arguments: str) -> list[str]:
+    """Compose's command for `OBSERVE=all`, without Grafana."""
+    files = ("docker-compose.yml", "observability/metrics.yml", "observability/logs.yml")
+    return [
+        "docker",
+        "compose",
+        *(o for f in files for o in ("-f", f"orchestration/{f}")),
+        *arguments,
+    ]
+
+
 @pytest.fixture(scope="module")
 def prometheus(cluster):
     cluster.timed("make up OBSERVE=metrics", "make", "up", "OBSERVE=metrics")
+    # What `OBSERVE=all` changes in the cluster itself; Elastic's images cannot be had everywhere.
+    cluster.command(*with_logs("up", "--detach", "--wait", "--no-deps", "postgres-dbt", "dbt"))
     return Prometheus(cluster)
 
 
@@ -79,7 +92,6 @@ def test_every_target_is_up(cluster, prometheus):
     def all_up():
         targets = prometheus.get("/api/v1/targets")["data"]["activeTargets"]
         found = {target["scrapeUrl"]: target["lastError"] for target in targets}
-        print(found)
         return len(found) == 8 and not any(found.values()) and prometheus.value("sum(up)") == 8
 
     wait_for(all_up, 60)
@@ -129,6 +141,7 @@ def test_a_lost_worker_is_told(cluster, prometheus):
     victim = next(iter(cluster.workers().values()))
     cluster.command("docker", "kill", victim)
     started = time.monotonic()
+    cluster.run()  # goes on without it; each histogram of a task gets a second sample
     (alert,) = wait_for(lambda: prometheus.firing("WorkerLost"), 120)
     cluster.took["from a worker's death to the alert"] = round(time.monotonic() - started, 1)
     assert alert["annotations"]["summary"] == "Workers that are gone: 1"
@@ -136,10 +149,8 @@ def test_a_lost_worker_is_told(cluster, prometheus):
 
 
 def test_every_panel_has_data(cluster, prometheus):
-    # A histogram that begins with its first task shows nothing before its second.
-    runs = [(dag, cluster.trigger(dag)) for dag in (HOURLY, NIGHTLY)]
-    for dag, run in runs:
-        assert cluster.wait(run, dag)["state"] == "success"
+    if not prometheus.ask("forex_source_stale"):
+        cluster.run(NIGHTLY)  # looks whether the source is fresh
 
     def empty():
         return [
@@ -196,14 +207,9 @@ def test_monitors_may_not_look_at_data(cluster, prometheus):
 
 
 def test_the_logs_are_json_and_filebeat_may_read_them(cluster):
-    """What `OBSERVE=all` changes here, without Elastic's images, which cannot be had everywhere."""
-    files = ("docker-compose.yml", "observability/metrics.yml", "observability/logs.yml")
-    compose = ["docker", "compose", *(o for f in files for o in ("-f", f"orchestration/{f}"))]
-    cluster.command(*compose, "up", "--detach", "--wait", "--no-deps", "postgres-dbt", "dbt")
-    cluster.run()
     with cluster.connect("pro", "dbt_pro") as pro, pytest.raises(psycopg.Error):
         pro.execute("select * from gone")
-    service = json.loads(cluster.command(*compose, "config", "--format", "json"))["services"]
+    service = json.loads(cluster.command(*with_logs("config", "--format", "json")))["services"]
     filebeat = service["filebeat"]
     project = cluster.environment["COMPOSE_PROJECT_NAME"]
     mounts = [

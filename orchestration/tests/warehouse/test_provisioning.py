@@ -108,6 +108,8 @@ def test_a_dashboard_reads_marts_only(server):
         try:
             with psycopg.connect(server("pro", "dashboard")) as reader:
                 assert reader.execute("select count(*) from data_marts.people").fetchone() == (0,)
+            allowed = "select has_table_privilege('dashboard', 'below.people', 'select')"
+            assert owner.execute(allowed).fetchone() == (False,)
             for refused in (
                 "select * from below.people",
                 "select * from data_lake.customer_transactions",

@@ -37,6 +37,7 @@ def measure(rows: int, repeat: int) -> Figures:
         full = [_full(dbt, scripts) for _ in range(repeat)]
         _settle()
         increments = [_increment(rows, dbt, scripts, pool) for _ in range(max(repeat, 3))]
+    _must_agree()
     return {"full_refresh": medians(full), "increment": medians(increments)}
 
 
@@ -78,6 +79,21 @@ def _timed(name: str, action: Callable[[], object]) -> dict[str, float]:
         ).fetchone()
     assert work  # noqa: S101 - an aggregate has a row
     return {name: took, f"{name}, work in the server": float(work[0])}
+
+
+def _must_agree() -> None:
+    """Make sure that the script by hand did the same work; else nothing is compared."""
+    with administrator("pro") as server:
+        sums = [
+            server.execute(
+                "select count(*), sum(hashtextextended(row(transaction_id, customer_id, product_id,"
+                " location_id, transaction_date, source_transaction_id, quantity, price, tax,"
+                f" load_timestamp)::text, 0)) from {schema}.transaction_fct".encode()
+            ).fetchone()
+            for schema in ("hand", "gold")
+        ]
+    if sums[0] != sums[1]:
+        raise RuntimeError(f"the script by hand and dbt disagree on the facts: {sums}")
 
 
 def _horizon() -> int:

@@ -19,14 +19,13 @@ PRICE = COLUMNS.index("price")
 
 def base(rows: int, defects: float = DEFECTS) -> Path:
     """Return a file of so many rows, a share of them with something wrong."""
-    name = f"{rows}.csv" if defects else f"{rows}-clean.csv"
-    return _written(name, transactions(rows, seed=1, defects=defects))
+    return _written(f"{rows}-{defects:g}.csv", transactions(rows, seed=1, defects=defects))
 
 
 def changed(rows: int, share: float = 0.01, defects: float = DEFECTS) -> Path:
     """Return the same file with another price in a share of its rows."""
     every = round(1 / share)
-    name = f"{rows}{'' if defects else '-clean'}-changed.csv"
+    name = f"{rows}-{defects:g}-changed.csv"
     return _written(name, _repriced(transactions(rows, seed=1, defects=defects), every, "77.77"))
 
 

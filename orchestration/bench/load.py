@@ -46,7 +46,8 @@ def measure(rows: int, repeat: int) -> Figures:
             for sessions in (1, WORKERS):
                 for kind in ("unlogged table", "table", "table with primary key"):
                     _make_table(kind)
-                    took[f"COPY, {sessions} sessions: {kind}"] = seconds(
+                    plural = "s" if sessions > 1 else ""
+                    took[f"COPY, {sessions} session{plural}: {kind}"] = seconds(
                         partial(_copy_in_parallel, blocks, sessions)
                     )
             empty_lake()

@@ -95,6 +95,8 @@ def _bad_rows(tool: str) -> str:
         landed = (row.fetchone() or (0,))[0]
     with path.open() as file:
         lines = sum(1 for _ in file) - 1
+    if landed == lines:
+        return "all land, the short ones filled up with nothing"
     return f"{landed} of {lines} rows land, nothing is told of the others"
 
 

@@ -9,6 +9,29 @@ COMPOSE := $(call compose,$(OBSERVED_$(OBSERVE)))
 AIRFLOW_PORT ?= 8080
 export AIRFLOW_PORT
 
+# CITUS=1: the warehouse is a cluster of databases, with as many workers as Airflow has.
+ifdef CITUS
+CITUS_WORKERS := .cache/docker-compose.citus-workers.json
+COMPOSE += -f orchestration/docker-compose.citus.yml -f $(CITUS_WORKERS)
+export WORKERS ?= 3
+
+up down state rebalance: $(CITUS_WORKERS)
+.PHONY: $(CITUS_WORKERS)
+$(CITUS_WORKERS):
+	@mkdir -p $(@D)
+	@$(PYTHON) -m orchestration.cluster.citus_workers "$(WORKERS)" >$@
+
+.PHONY: rebalance
+rebalance: ## with CITUS=1: spread the shards evenly, after workers were added
+	@$(COMPOSE) run --rm provision 'install -m 600 /run/secrets/pgpass_provision /run/forex/pgpass \
+		&& exec python -m orchestration.warehouse.citus'
+
+rotate: refuse-to-rotate
+.PHONY: refuse-to-rotate
+refuse-to-rotate:
+	@echo "error: the passwords of a Citus cluster's worker nodes are not rotated by this command" >&2; exit 2
+endif
+
 .PHONY: secrets
 secrets: ## make the cluster's passwords and keys, where there are none yet
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 found; install one, or name it: PYTHON=/path/to/python3" >&2; exit 2; }

@@ -44,7 +44,8 @@
         select gained.{{ columns | join(', gained.') }}
         from gained
         left join orphaned on gained.{{ key }} = orphaned.{{ key }}
-        left join {{ this }} as held on gained.{{ key }} = held.{{ held_key }}
+        left join {{ matching(this, 'gained', held_key, key) }} as held
+            on gained.{{ key }} = held.{{ held_key }}
         where
             orphaned.{{ key }} is null
             and (held.{{ held_key }} is null or gained.transaction_id < held.evidence_transaction_id)

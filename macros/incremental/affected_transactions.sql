@@ -8,6 +8,9 @@
     union
     select held.{{ transaction_column }}
     from {{ this }} as held
-    inner join {{ ref('cleaned_transaction') }} as cleaned using (source_transaction_id)
-    where cleaned.changed_at > {{ built_through() }}
+    inner join (
+        select source_transaction_id
+        from {{ ref('cleaned_transaction') }}
+        where changed_at > {{ built_through() }}
+    ) as cleaned using (source_transaction_id)
 {%- endmacro %}

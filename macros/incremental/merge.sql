@@ -4,6 +4,9 @@
           says when a row was last written);
         - a source row without a `load_timestamp` is a tombstone: its key leaves the table. -#}
     {%- set names = dest_columns | map(attribute='name') | list -%}
+    {%- if spread() -%}
+        {{ return(citus_merge(target, source, unique_key, names)) }}
+    {%- endif -%}
     {%- set updated = names | reject('equalto', unique_key) | list -%}
     {%- set compared = updated | reject('equalto', 'changed_at') | list -%}
     merge into {{ target }} as old

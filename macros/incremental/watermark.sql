@@ -60,6 +60,7 @@
         end if;
     end
     $$
+    {{- settle() }}
 {%- endmacro %}
 
 {% macro follow(model_name) -%}
@@ -78,4 +79,5 @@
     set version = excluded.version
     where mark.version is distinct from excluded.version
         {%- endif %}
+    {{- settle() }}
 {%- endmacro %}

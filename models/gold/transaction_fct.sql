@@ -33,7 +33,7 @@ sale as (
         price,
         tax,
         load_timestamp
-    from {{ ref('transaction') }}
+    from {{ matching(ref('transaction'), 'affected', 'transaction_id') }} as sold
 ),
 
 final as (

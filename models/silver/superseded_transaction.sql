@@ -59,7 +59,8 @@ superseded as (
     {% if is_incremental() %}
         inner join affected using (transaction_id)
     {% endif %}
-    left join {{ ref('transaction') }} as winner using (transaction_id)
+    left join {{ matching(ref('transaction'), 'affected', 'transaction_id') }} as winner
+        using (transaction_id)
     where
         cleaned.transaction_id is not null
         and winner.source_transaction_id is distinct from cleaned.source_transaction_id

@@ -20,9 +20,10 @@ import psycopg
 from psycopg import sql
 
 from orchestration.loader.database import Connection
+from orchestration.loader.distributed import UPSERT, is_distributed
 from orchestration.loader.errors import LoaderError
 from orchestration.loader.extraction import Extract, chunk_file, escape
-from orchestration.loader.layout import COLUMNS, KEY
+from orchestration.loader.layout import COLUMNS, KEY, VALUES, names
 from orchestration.loader.ledger import COPY_BYTES, Load, copy_blocks, copy_files, pass_fence
 
 ATTEMPTS = 5
@@ -35,12 +36,6 @@ _PASSING = (
 )
 
 
-def _names(*columns: str, table: str | None = None) -> sql.Composed:
-    path = (table,) if table else ()
-    return sql.SQL(", ").join(sql.Identifier(*path, column) for column in columns)
-
-
-_VALUES = tuple(column for column in COLUMNS if column != KEY)
 _CREATE_STAGING = sql.SQL(
     "create temporary table file_rows (source_line bigint, {}) on commit drop"
 ).format(sql.SQL(", ").join(sql.SQL("{} text").format(sql.Identifier(name)) for name in COLUMNS))
@@ -72,11 +67,11 @@ _MERGE = sql.SQL(
     """
 ).format(
     key=sql.Identifier(KEY),
-    columns=_names(*COLUMNS),
-    values=_names(*_VALUES),
-    file_columns=_names(*COLUMNS, table="file"),
-    lake_values=_names(*_VALUES, table="lake"),
-    file_values=_names(*_VALUES, table="file"),
+    columns=names(*COLUMNS),
+    values=names(*VALUES),
+    file_columns=names(*COLUMNS, table="file"),
+    lake_values=names(*VALUES, table="lake"),
+    file_values=names(*VALUES, table="file"),
 )
 
 # A look-up for each id, as a condition of its own: a join might be turned round, and read the lake.
@@ -163,9 +158,12 @@ def _load_chunk(
         ).fetchone()
         if known:
             return ChunkResult(*known)
-        counts = _insert(connection, load, files, load_timestamp) or _merge(
-            connection, load, files, load_timestamp
-        )
+        if is_distributed(connection):  # which ids are new is known to no shard alone
+            counts = _merge(connection, load, files, load_timestamp, UPSERT)
+        else:
+            counts = _insert(connection, load, files, load_timestamp) or _merge(
+                connection, load, files, load_timestamp, _MERGE
+            )
         result = ChunkResult(chunk, *counts)
         connection.execute(
             "insert into forex.load_chunk (load_id, chunk, rows_staged, rows_inserted,"
@@ -210,7 +208,7 @@ def _insert(
         sql.SQL(
             "copy forex.customer_transactions (source_line, {}, source_file, load_timestamp)"
             " from stdin with (encoding 'UTF8')"
-        ).format(_names(*load.columns)),
+        ).format(names(*load.columns)),
         (
             rows[at : at + COPY_BYTES].replace(b"\n", lineage)
             for at in range(0, len(rows), COPY_BYTES)
@@ -220,19 +218,23 @@ def _insert(
 
 
 def _merge(
-    connection: Connection, load: Load, files: Sequence[Path], load_timestamp: datetime
+    connection: Connection,
+    load: Load,
+    files: Sequence[Path],
+    load_timestamp: datetime,
+    statement: sql.Composed,
 ) -> Counts:
     connection.execute(_CREATE_STAGING)
     staged = copy_files(
         connection,
         sql.SQL(
             "copy pg_temp.file_rows (source_line, {}) from stdin with (encoding 'UTF8')"
-        ).format(_names(*load.columns)),
+        ).format(names(*load.columns)),
         files,
     )
     connection.execute(_BY_INDEX)
     counts = connection.execute(
-        _MERGE, {"source_file": load.source_file, "load_timestamp": load_timestamp}
+        statement, {"source_file": load.source_file, "load_timestamp": load_timestamp}
     ).fetchone()
     assert counts  # noqa: S101 - an aggregate has a row
     distinct, inserted, updated = counts

@@ -21,6 +21,7 @@ from orchestration.loader import (
 )
 from orchestration.loader.extraction import REJECTS, chunk_file
 from orchestration.pipeline import staging
+from orchestration.warehouse import settings
 
 Json = dict[str, Any]
 
@@ -31,7 +32,7 @@ def lake() -> str:
     return make_conninfo(
         host=login.host,
         port=login.port,
-        dbname=login.schema,
+        dbname=settings.physical_database(login.schema),
         user=login.login,
         password=login.password,
         connect_timeout=10,

@@ -1,5 +1,6 @@
 """A throw-away PostgreSQL server for the tests; the user's own is never touched."""
 
+import json
 import os
 import random
 import shutil
@@ -11,6 +12,8 @@ _scratch = scratch.environment()
 for name in set(os.environ) - set(_scratch):
     del os.environ[name]
 os.environ.update(_scratch)
+# orchestration/tests/citus plays some of the tests again, elsewhere.
+os.environ.update(json.loads(os.environ.get("PLAY_ON", "{}")))
 
 import psycopg  # noqa: E402
 import pytest  # noqa: E402
@@ -30,10 +33,12 @@ def pytest_report_header():
 @pytest.fixture(scope="session")
 def server():
     """The provisioned server; its value is `conninfo(database, role)`."""
-    embedded.start()
+    if settings.is_embedded():
+        embedded.start()
     provision()
     yield settings.conninfo
-    embedded.stop()
+    if settings.is_embedded():
+        embedded.stop()
 
 
 def pytest_unconfigure():

@@ -88,11 +88,16 @@ def load(path: Path) -> LoadResult:
         )
 
 
-def insert_row(connection: psycopg.Connection, transaction_id: str, **values: str) -> None:
+def insert_row(
+    connection: psycopg.Connection,
+    transaction_id: str,
+    table: str = "forex.customer_transactions",
+    **values: str,
+) -> None:
     """Insert a good row, but for what is named, without the loader."""
     record = GOOD_ROW | {"transaction_id": transaction_id} | values
     connection.execute(
-        f"insert into forex.customer_transactions ({', '.join(record)}, source_file, source_line)"
+        f"insert into {table} ({', '.join(record)}, source_file, source_line)"
         f" values ({', '.join(['%s'] * len(record))}, 'row.csv', 2)",
         list(record.values()),
     )
@@ -101,10 +106,10 @@ def insert_row(connection: psycopg.Connection, transaction_id: str, **values: st
 class Dbt:
     """dbt in this process, one target, parsed once."""
 
-    def __init__(self, target: str, folder: Path) -> None:
+    def __init__(self, target: str, folder: Path, project: Path = CHECKOUT) -> None:
         self._options = [
             *("--target", target),
-            *("--project-dir", str(CHECKOUT)),
+            *("--project-dir", str(project)),
             *("--profiles-dir", str(CHECKOUT / "profiles")),
             *("--target-path", str(folder)),
             *("--log-path", str(folder)),

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from orchestration.warehouse import settings
+from orchestration.warehouse import citus, settings
 from orchestration.warehouse.errors import UserError, one_line
 
 SCRIPTS = Path(__file__).parent / "provisioning"
@@ -22,9 +22,11 @@ MINIMUM_VERSION = 170000  # MERGE … RETURNING, transaction_timeout, built-in C
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
-def _connect(database: str) -> Connection:
+def _connect(database: str, node: settings.Node | None = None) -> Connection:
     try:
-        connection = psycopg.connect(settings.conninfo(database, settings.admin()), autocommit=True)
+        connection = psycopg.connect(
+            settings.conninfo(database, settings.admin(), node), autocommit=True
+        )
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[-1]
         start = (
@@ -32,8 +34,9 @@ def _connect(database: str) -> Connection:
             if settings.is_embedded()
             else "is it up, and the password right?"
         )
+        host, port = node or (settings.host(), settings.port())
         raise UserError(
-            f"no connection to PostgreSQL at {settings.host()}:{settings.port()} "
+            f"no connection to PostgreSQL at {host}:{port} "
             f"as {settings.admin()} ({reason}); {start}"
         ) from error
     connection.execute("set client_min_messages = warning")
@@ -72,7 +75,8 @@ def _roles(connection: Connection, passwords: dict[str, str]) -> None:
 
 def _databases(connection: Connection) -> None:
     known = {name for (name,) in _fetch(connection, "select datname from pg_database")}
-    for database in settings.DATABASES:
+    lake = settings.physical_database("data_lake")
+    for database in dict.fromkeys(map(settings.physical_database, settings.DATABASES)):
         name = sql.Identifier(database)
         if database not in known:
             # Byte order: the fastest collation, the same on every machine, upgrade after upgrade.
@@ -84,8 +88,8 @@ def _databases(connection: Connection) -> None:
             )
         connection.execute(sql.SQL("revoke all on database {} from public").format(name))
     for grant in (
-        "grant connect, temporary on database data_lake to loader",
-        "grant connect on database data_lake to lake_reader, monitor",
+        f"grant connect, temporary on database {lake} to loader",
+        f"grant connect on database {lake} to lake_reader, monitor",
         "grant connect on database pro to pro_reader",
         "grant connect, temporary, create on database dev to analysts, dbt_ci",
         "grant connect, temporary, create on database pro to dbt_pro",
@@ -119,12 +123,21 @@ def _foreign_tables(lake: Connection, warehouse: Connection) -> None:
             )
 
 
+def _landing(lake: Connection) -> None:
+    layout = "landing_citus.sql" if settings.workers() else "landing_one_server.sql"
+    for script in ("landing.sql", layout):
+        lake.execute((SCRIPTS / script).read_bytes())
+
+
 def _warehouse(connection: Connection, lake: Connection, passwords: dict[str, str]) -> None:
     database = str(connection.info.dbname)
-    connection.execute((SCRIPTS / "warehouse.sql").read_bytes())
-    _door(connection, "data_lake", "lake_reader", passwords)
-    _foreign_tables(lake, connection)
     readers = {"dev": "analysts, dbt_ci", "pro": "analysts, dbt_ci, dbt_pro"}
+    connection.execute((SCRIPTS / "warehouse.sql").read_bytes())
+    if database == lake.info.dbname:
+        citus.show_lake(connection, readers[database])
+    else:
+        _door(connection, "data_lake", "lake_reader", passwords)
+        _foreign_tables(lake, connection)
     for grant in ("usage on schema", "select on all tables in schema"):
         connection.execute(f"grant {grant} data_lake to {readers[database]}")
     if database == "dev":
@@ -132,6 +145,8 @@ def _warehouse(connection: Connection, lake: Connection, passwords: dict[str, st
     connection.execute((SCRIPTS / f"deferral_{database}.sql").read_bytes())
     if database == "pro":
         connection.execute((SCRIPTS / "dashboard.sql").read_bytes())
+        if settings.workers():
+            connection.execute((SCRIPTS / "dashboard_citus.sql").read_bytes())
 
 
 def _door(connection: Connection, database: str, role: str, passwords: dict[str, str]) -> None:
@@ -153,7 +168,12 @@ def _door(connection: Connection, database: str, role: str, passwords: dict[str,
             "select unnest(srvoptions) from pg_foreign_server where srvname = %s",
             database,
         ),
-        {"host": "127.0.0.1", "port": str(port), "dbname": database, "fetch_size": "20000"},
+        {
+            "host": "127.0.0.1",
+            "port": str(port),
+            "dbname": settings.physical_database(database),
+            "fetch_size": "20000",
+        },
     )
     _set_options(
         connection,
@@ -188,6 +208,21 @@ def _set_options(
         )
 
 
+def _join_workers(passwords: dict[str, str]) -> None:
+    """Give each worker node the same roles and databases, and make it part of the cluster."""
+    workers = settings.workers()
+    for worker in workers:
+        with _connect("postgres", worker) as server:
+            _roles(server, passwords)
+            _databases(server)
+    for database in WAREHOUSES if workers else ():
+        for node in (None, *workers):
+            with _connect(database, node) as connection:
+                citus.let_in(connection, passwords)
+        with _connect(database) as coordinator:
+            citus.add_workers(coordinator, workers)
+
+
 def provision() -> None:
     """Bring the server to the state that this module describes."""
     passwords = settings.ensure_passwords()
@@ -201,8 +236,9 @@ def provision() -> None:
         server.execute("select pg_advisory_lock(hashtext('forex_warehouse.provision'))")
         _roles(server, passwords)
         _databases(server)
+        _join_workers(passwords)
         with _connect("data_lake") as lake:
-            lake.execute((SCRIPTS / "landing.sql").read_bytes())
+            _landing(lake)
             for database in WAREHOUSES:
                 with _connect(database) as warehouse:
                     _warehouse(warehouse, lake, passwords)

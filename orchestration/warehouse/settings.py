@@ -4,6 +4,9 @@ With ``WAREHOUSE_HOST`` unset, the warehouse is the embedded server of this chec
 any PostgreSQL server; ``WAREHOUSE_ADMIN_USER`` and ``WAREHOUSE_ADMIN_PASSWORD`` then name the
 superuser that provisioning logs in as. The passwords of all other roles are made by
 `ensure_passwords` and kept in one libpq password file that only its owner can read.
+
+With ``WAREHOUSE_WORKERS`` set (``host:port``, separated by commas), that server is the coordinator
+of a Citus cluster with these workers: docs/operations/citus.md.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from orchestration.warehouse.errors import UserError
 CHECKOUT = Path(__file__).resolve().parents[2]
 SERVER_FOLDER = Path(os.environ.get("WAREHOUSE_FOLDER", CHECKOUT / ".server"))
 DATABASES = ("data_lake", "dev", "pro")
+Node = tuple[str, int]  # host, port
 # Roles that log in, beside the analyst and the administrator.
 SERVICE_ROLES = (
     "loader",
@@ -58,6 +62,28 @@ def port() -> int:
     if not (chosen or "5432").isdigit() or not 1024 <= int(chosen or "5432") <= 65535:
         raise UserError(f"WAREHOUSE_PORT is {chosen!r}; give a number from 1024 to 65535")
     return int(chosen or "5432")
+
+
+def workers() -> list[Node]:
+    """Return the worker nodes of the Citus cluster; none when the warehouse is one server."""
+    nodes = []
+    for address in filter(None, os.environ.get("WAREHOUSE_WORKERS", "").split(",")):
+        name, _, number = address.strip().rpartition(":")
+        if not name or not number.isdigit():
+            raise UserError(
+                f"WAREHOUSE_WORKERS names {address!r}; give host:port, separated by commas"
+            )
+        nodes.append((name, int(number)))
+    return nodes
+
+
+def physical_database(database: str) -> str:
+    """Return where one of `DATABASES` lives.
+
+    On a cluster the lake is a schema of `pro`: only inside one database do its rows go from worker
+    to worker, instead of all through the coordinator.
+    """
+    return "pro" if database == "data_lake" and workers() else database
 
 
 def admin() -> str:
@@ -106,15 +132,16 @@ def ensure_passwords() -> dict[str, str]:
     return known
 
 
-def conninfo(database: str, role: str) -> str:
-    """Return a libpq connection string for `role` on `database`.
+def conninfo(database: str, role: str, node: Node | None = None) -> str:
+    """Return a libpq connection string for `role` on `database`, of a worker if `node` names one.
 
     It names the password file instead of the password, so that it is safe in a process list.
     """
+    host_name, port_number = node or (host(), port())
     arguments = {
-        "host": host(),
-        "port": str(port()),
-        "dbname": database,
+        "host": host_name,
+        "port": str(port_number),
+        "dbname": physical_database(database),
         "user": role,
         "passfile": str(passfile()),
     }

@@ -32,20 +32,11 @@ create table if not exists forex.customer_transactions (
 create index if not exists customer_transactions_changes
 on forex.customer_transactions using brin (load_xid) with (pages_per_range = 8);
 drop index if exists forex.customer_transactions_load_xid;
-alter table forex.customer_transactions set (autovacuum_vacuum_insert_scale_factor = 0.02);
-
-create or replace function forex.stamp_load_xid() returns trigger
-language plpgsql as $$
-begin
-    new.load_xid := pg_current_xact_id()::text::bigint;
-    return new;
+do $$
+begin  -- a text of its own: Citus sends the whole of it to the workers
+    alter table forex.customer_transactions set (autovacuum_vacuum_insert_scale_factor = 0.02);
 end
 $$;
-
--- A trigger and not the loader's duty: whoever updates a row, the warehouse hears of it.
-create or replace trigger stamp_load_xid
-before update on forex.customer_transactions
-for each row execute function forex.stamp_load_xid();
 
 -- Every transaction with a number below `low_water_mark` has ended, so whatever it wrote is
 -- visible to the reader's snapshot; all others may still commit.

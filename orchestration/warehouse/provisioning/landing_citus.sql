@@ -1,0 +1,17 @@
+-- Run by provision.py after landing.sql in the database `pro` of a Citus cluster; running it again
+-- changes nothing.
+
+-- By its key: a load's rows go straight to the shards that hold them, and silver, whose first table
+-- is spread alike, cleans each row where it lies. There is no trigger that stamps `load_xid`: on a
+-- shard it would take the worker's transaction number, and the marks are the coordinator's. The
+-- loader, the only role that may write, sets it.
+do $$
+begin
+    if not exists (
+        select from pg_dist_partition
+        where logicalrelid = 'forex.customer_transactions'::regclass
+    ) then
+        perform create_distributed_table('forex.customer_transactions', 'transaction_id');
+    end if;
+end
+$$;

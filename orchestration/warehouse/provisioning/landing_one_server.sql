@@ -1,0 +1,14 @@
+-- Run by provision.py in `data_lake` after landing.sql, unless a Citus cluster holds the lake.
+
+create or replace function forex.stamp_load_xid() returns trigger
+language plpgsql as $$
+begin
+    new.load_xid := pg_current_xact_id()::text::bigint;
+    return new;
+end
+$$;
+
+-- A trigger and not the loader's duty: whoever updates a row, the warehouse hears of it.
+create or replace trigger stamp_load_xid
+before update on forex.customer_transactions
+for each row execute function forex.stamp_load_xid();

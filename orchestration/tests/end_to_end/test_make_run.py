@@ -121,7 +121,20 @@ def test_dev_slim_builds_what_differs_from_pro(clone):
 def test_the_steps_of_the_workflows(clone):
     """Publish a state as main does; restore and use it on another server as a pull request does."""
     assert clone.run("make", "ci-state").returncode == 0
-    other = {"WAREHOUSE_FOLDER": str(clone.folder / ".server-ci"), "CI_SCHEMA_PREFIX": "ci_7"}
+    folder = clone.folder / ".server-ci"
+    assert clone.run("make", "server", WAREHOUSE_FOLDER=str(folder)).returncode == 0
+    admin = next(
+        line for line in (folder / "pgpass").read_text().splitlines() if "postgres" in line
+    )
+    # As the workflow leads to its service container.
+    service = {
+        "WAREHOUSE_HOST": "127.0.0.1",
+        "WAREHOUSE_PORT": (folder / "port").read_text().strip(),
+        "WAREHOUSE_ADMIN_PASSWORD": admin.rsplit(":", 1)[1],
+        "WAREHOUSE_PASSFILE": str(clone.folder / ".ci-pgpass"),
+        "PGPASSWORD": "",
+        "CI_SCHEMA_PREFIX": "ci_7",
+    }
     steps = {
         "ci-pro": "",
         "ci-build": "## Slim CI: 1 model built, 1 test passed",
@@ -130,11 +143,11 @@ def test_the_steps_of_the_workflows(clone):
     try:
         with _touched(clone):
             for target, told in steps.items():
-                outcome = clone.run("make", target, **other)
+                outcome = clone.run("make", target, **service)
                 assert outcome.returncode == 0, outcome.stdout + outcome.stderr
                 assert told in outcome.stdout
     finally:
-        clone.run("make", "stop", **other)
+        clone.run("make", "stop", WAREHOUSE_FOLDER=str(folder))
 
 
 def test_a_wrong_path_is_one_line(clone):

@@ -75,10 +75,12 @@ def test_no_role_is_privileged(lake, role):
         ("pro", "loader"),
         ("dev", "loader"),
         ("dev", "lake_reader"),
+        ("dev", "pro_reader"),
         ("dev", "dbt_pro"),
         ("data_lake", "analyst"),
         ("data_lake", "dbt_pro"),
         ("data_lake", "dbt_ci"),
+        ("data_lake", "pro_reader"),
         ("data_lake", "dashboard"),
         ("dev", "dashboard"),
         ("dev", "monitor"),
@@ -130,6 +132,11 @@ def test_a_monitor_reads_the_ledger_and_no_data(server):
         "update forex.load_ledger set rows_read = 0",
     ):
         _refused(server, "data_lake", "monitor", refused)
+
+
+@pytest.mark.parametrize("statement", ["create schema mine", "create table deferral.mine (n int)"])
+def test_the_reader_of_pro_only_reads(server, statement):
+    _refused(server, "pro", "pro_reader", statement)
 
 
 @pytest.mark.parametrize("role", ["postgres", "loader", "analyst"])

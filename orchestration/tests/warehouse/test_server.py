@@ -109,7 +109,13 @@ def test_a_taken_port_is_one_line(elsewhere):
 
 @pytest.mark.parametrize(
     "setting, value",
-    [("WAREHOUSE_PORT", "many"), ("WAREHOUSE_PORT", "80"), ("WAREHOUSE_USER", "x; drop")],
+    [
+        ("WAREHOUSE_PORT", "many"),
+        ("WAREHOUSE_PORT", "80"),
+        ("WAREHOUSE_USER", "x; drop"),
+        ("WAREHOUSE_USER", "pro_x"),
+        ("WAREHOUSE_USER", "ci"),
+    ],
 )
 def test_a_wrong_setting_is_one_line(elsewhere, setting, value):
     outcome = _command("orchestration.warehouse.provision", **elsewhere | {setting: value})

@@ -29,8 +29,8 @@ def main() -> int:
         started, times = time.monotonic(), repetitions(rows, repeat)
         found = STAGES[stage](rows, times)
         if found:
-            found |= {"repetitions": times, "machine": machine()}
-            report.add(stage, "all" if stage in ONCE else str(rows), found)
+            about = {"repetitions": times, "machine": machine()}
+            report.add(stage, "all" if stage in ONCE else str(rows), about | found)
         print(f"    {time.monotonic() - started:.0f} s", flush=True)
     return 0
 

@@ -23,16 +23,16 @@ with
 
 sale as (
     select
-        transaction_id,
-        customer_id,
-        product_id,
-        location_id,
-        transaction_date,
-        source_transaction_id,
-        quantity,
-        price,
-        tax,
-        load_timestamp
+        sold.transaction_id,
+        sold.customer_id,
+        sold.product_id,
+        sold.location_id,
+        sold.transaction_date,
+        sold.source_transaction_id,
+        sold.quantity,
+        sold.price,
+        sold.tax,
+        sold.load_timestamp
     from {{ matching(ref('transaction'), 'affected', 'transaction_id') }} as sold
 ),
 

@@ -54,7 +54,7 @@ def test_the_second_build_waits_and_says_so(server, slow_dev, tmp_path):
     reader = threading.Thread(target=lambda: lines.extend(second.stdout))
     reader.start()
     # Longer than the silence after which a build is taken for dead.
-    for _ in range(200):
+    for _ in range(2400):
         if any("Another build of this target" in line for line in lines):
             break
         time.sleep(0.05)

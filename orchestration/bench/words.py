@@ -1,18 +1,22 @@
-"""`word_to_number`, beside a cast to numeric."""
+"""`word_to_number`, beside a cast to numeric and the Python library word2number."""
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import psycopg
 from jinja2 import Environment
 
+from orchestration.bench import peers
 from orchestration.bench.measure import Figures, medians, seconds
 from orchestration.warehouse import settings
 
 SIZE = 100_000
 UNITS = "one two three four five six seven eight nine".split()
 TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+
+READ_BY_LIBRARY = ("up to ninety-nine", "hundreds", "thousands", "millions")
 
 
 def _texts() -> dict[str, list[str]]:
@@ -54,6 +58,9 @@ def measure(_rows: int, repeat: int) -> Figures:
             took = {"plain numbers: ::numeric": _rate(connection, 0, "value::numeric")}
             for number, kind in enumerate(texts):
                 took[kind] = _rate(connection, number, expression("value"))
+            for kind in READ_BY_LIBRARY:
+                read = peers.run("word2number", json.dumps(texts[kind] * 20))
+                took[f"{kind}: word2number in Python"] = read["rate"]
             runs.append(took)
     return {"values_per_second": medians(runs)}
 

@@ -67,17 +67,40 @@
 
 
 {% macro number_in_plain_words(text) -%}
-    {#- From -999,999 to 999,999, and nothing but its words. The zeros are filled in where two codes meet, and
-        jsonpath's `.decimal` is a cast that gives NULL instead of an error.
+    {#- From -999,999,999 to 999,999,999 and from -999,999 with decimals, and nothing but its words.
+        What follows "point" is read digit by digit, behind a 1 that keeps its zeros. What the
+        look for words misses, like capitals, the general reader reads. -#}
+    {%- set decimals = encode_units(replace_each('substr(' ~ text ~ ', strpos(' ~ text ~ ", ' point ') + 6)", [('-', ' ')])) -%}
+    case
+        when strpos({{ text }}, ' point ') > 0 then (
+            {{ whole_number_in_plain_words('split_part(' ~ text ~ ", ' point ', 1)") }}::text
+            || '.'
+            || substr({{ integer_or_null("'1' || " ~ replace_each(decimals, [(' zero', '0'), ('U', '')]), 1000) }}::text, 2)
+        )::numeric
+        when strpos({{ text }}, ' million') > 0 then {{ whole_number_in_plain_words(text, millions=true) }}
+        else {{ whole_number_in_plain_words(text) }}
+    end
+{%- endmacro %}
+
+
+{% macro whole_number_in_plain_words(text, millions=false) -%}
+    {#- The zeros are filled in where two codes meet.
 
             nine hundred and five thousand, sixty-one
             S U9X A U5 K, D6Y U1 Z          start, unit, hundred, and, unit, thousand, tens, unit, end
             905061
-    -#}
+
+        A million is M when its thousands follow, else it brings their zeros. Each part has three
+        digits but the first; so a part too many, like a thousand before a million, shows in
+        the number of digits. -#}
     {%- set hundreds = namespace(codes=[]) -%}
     {%- for digit in range(1, 10) -%}
         {%- set hundreds.codes = hundreds.codes + [('U' ~ digit ~ 'X', 'H' ~ digit ~ 'C')] -%}
     {%- endfor -%}
+    {%- set meetings_of_millions = [
+        ('CM', '00M'), ('YM', '0M'),
+        ('M0', '0'), ('M,', 'M'), ('MA', 'M'), ('MU', '00'), ('MT', '01'), ('MD', '0'), ('MH', ''),
+    ] -%}
     {%- set meetings = [
         ('CZ', '00'), ('CK', '00K'), ('CA', 'C'), ('CU', '0'), ('CT', '1'), ('CD', ''),
         ('YZ', '0'), ('YK', '0K'), ('YU', ''),
@@ -85,14 +108,25 @@
         ('ST', '1'), ('SU', ''), ('SD', ''), ('SH', ''), ('Z', ''), ('N', '-'),
     ] -%}
     {%- set words = [
-        ('S minus ', 'NS '), ('S negative ', 'NS '), ('-', ' '),
+        ('S zeroZ', '0'), ('S minus ', 'NS '), ('S negative ', 'NS '), ('-', ' '),
         (' hundred', 'X'), (' thousand', 'K'), (' and', 'A'),
     ] -%}
     {%- set spaced = "'S ' || lower(" ~ text ~ ") || 'Z'" -%}
-    {%- set codes = encode_below_100(replace_each(spaced, words)) -%}
+    {%- if millions -%}
+        {%- set thousands_follow = 'strpos(' ~ text ~ ", ' thousand') > strpos(" ~ text ~ ", ' million')" -%}
+        {%- set spaced = 'replace(' ~ spaced ~ ", ' million', case when " ~ thousands_follow ~ " then 'M' else 'M000K' end)" -%}
+    {%- endif -%}
+    {%- set codes = replace_each(encode_below_100(replace_each(spaced, words)), hundreds.codes) -%}
+    {%- set codes = replace_each(codes, (meetings_of_millions if millions else []) + meetings) -%}
+    {{ integer_or_null(codes, 9 if millions else 6) }}
+{%- endmacro %}
+
+
+{% macro integer_or_null(text, digits) -%}
+    {#- jsonpath's `.decimal` is a cast that gives NULL instead of an error. To it, "1e3" is a number;
+        here, that is a word with an e too many. -#}
     jsonb_path_query_first(
-        jsonb_object(array['n', {{ replace_each(codes, hundreds.codes + meetings) }}]),
-        '$.n.decimal(6)', '{}', true
+        jsonb_object(array['n', {{ replace_each(text, [('e', '!')]) }}]), '$.n.decimal({{ digits }})', '{}', true
     )::numeric
 {%- endmacro %}
 
@@ -176,6 +210,13 @@
         (' fifteen', 'T5'), (' sixteen', 'T6'), (' seventeen', 'T7'), (' eighteen', 'T8'), (' nineteen', 'T9'),
         (' twenty', 'D2Y'), (' thirty', 'D3Y'), (' forty', 'D4Y'), (' fifty', 'D5Y'), (' sixty', 'D6Y'),
         (' seventy', 'D7Y'), (' eighty', 'D8Y'), (' ninety', 'D9Y'),
+    ] -%}
+    {{ encode_units(replace_each(expression, words)) }}
+{%- endmacro %}
+
+
+{% macro encode_units(expression) -%}
+    {%- set words = [
         (' one', 'U1'), (' two', 'U2'), (' three', 'U3'), (' four', 'U4'), (' five', 'U5'), (' six', 'U6'),
         (' seven', 'U7'), (' eight', 'U8'), (' nine', 'U9'),
     ] -%}

@@ -59,8 +59,9 @@ def measure(_rows: int, repeat: int) -> Figures:
             for number, kind in enumerate(texts):
                 took[kind] = _rate(connection, number, expression("value"))
             for kind in READ_BY_LIBRARY:
-                read = peers.run("word2number", json.dumps(texts[kind] * 20))
-                took[f"{kind}: word2number in Python"] = read["rate"]
+                read = peers.run("word2number", json.dumps(texts[kind]))
+                took[f"{kind}: word2number in Python, alone"] = read["alone"]
+                took[f"{kind}: word2number in Python, of a column"] = read["of a column"]
             runs.append(took)
     return {"values_per_second": medians(runs)}
 

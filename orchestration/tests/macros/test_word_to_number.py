@@ -32,13 +32,16 @@ NUMBERS = {
     "thousand and one": "1001", "a million": "1000000", "one thousand a hundred": "1100",
     "five thousand, six hundred": "5600", "thousand , six": "1006", "one million,two": "1000002",
     "one thousand, and one": "1001", "one thousand and five hundred": "1500",
+    "one million five": "1000005", "ten million, five thousand": "10005000",
+    "one million and two hundred thousand": "1200000", "One million Two Thousand": "1002000",
     "hundred thousand": "100000", "hundred twenty three million four": "123000004",
     "thirty-four hundred and fifty": "3450", "ten hundred": "1000", "twenty hundred": "2000",
     "one million twelve hundred": "1001200", "nine quintillion": "9000000000000000000",
     "minus two hundred": "-200", "Negative  one": "-1", "-five": "-5", "plus five": "5",
     # decimals and halves
     "three point nine seven": "3.97", "point five": "0.5", "zero point zero five": "0.05",
-    "minus point five": "-0.5", "twenty point zero": "20", "one thousand point three": "1000.3",
+    "minus point five": "-0.5", "minus zero point five": "-0.5", "five point six-seven": "5.67",
+    "one million point five": "1000000.5", "five point one million": "5100000", "twenty point zero": "20", "one thousand point three": "1000.3",
     "one point five million": "1500000", "half": "0.5", "one half": "0.5",
     "half a million": "500000", "two and a half": "2.5", "two and one half": "2.5",
     "two and a half million": "2500000", "one hundred and two and a half": "102.5",
@@ -70,13 +73,15 @@ NOT_NUMBERS = [
     "two thousand fifteen hundred", "thirty-four hundred thousand", "two hundred zero",
     "zero hundred", "two hundred and and five", "half half", "1.2.3", "--5", "-+5", "minus minus 5",
     "one point two point three", "one point twelve", "two and a half point five", "$$5", "(-5)",
-    "one point thousand", "2 hundred 555", "five cents dollars", "five thousand cents",
+    "one point thousand", "two thousand one million six",
+    "one million two million", "one million two thousand three thousand", "2 hundred 555", "five cents dollars", "five thousand cents",
     # other words
     "someone", "tone", "twothousand and one", "fivedollars", "five5", "5five", "Two Hundred abc",
     "fivety", "oneteen", "eightteen", "two thousands", "one hundredth", "twenty-first", "12th",
     "15%", "five percent", "1/2", "½", "N/A", "null", "NaN", "Infinity", "-inf", "0x1F", "1_000",
     "٣", "５", "five 😀", "five!", "two hundred\\", '"five"', "five\x01", "x'); drop table y; --",
     "0x1f thousand", "1_2 thousand", "1e3 thousand", "tene",
+    "onee thousand", "onee million", "five point onee", "five point one e two",
     # the codes of the macro, typed by somebody
     "U5", "SU5Z", "two U5", "S U5", "two hundred)*1e3+(five", "5e3+5", "2 K",
     # beyond the limits
@@ -216,6 +221,17 @@ def test_agrees_with_a_plain_parser_on_any_sequence(word_to_number):
     vocabulary = [*UNITS, *TEENS, *TENS, *SCALES, *["hundred", "and"] * 4]
     sequences = [chance.choices(vocabulary, k=chance.randint(1, 7)) for _ in range(20_000)]
     assert wrong(word_to_number, {" ".join(words): parsed(words) for words in sequences}) == []
+
+
+def test_the_short_ways_agree_with_the_general_one(word_to_number):
+    """A tab in front takes a text past them."""
+    chance = random.Random(SEED)
+    vocabulary = [*UNITS, *TEENS, *TENS, "zero", "minus", *["hundred", "thousand", "million"] * 3]
+    vocabulary += [*["and", "point", "thousand,", "million,"] * 2, "half", "onee", "twenty-one"]
+    texts = [" ".join(chance.choices(vocabulary, k=chance.randint(1, 9))) for _ in range(20_000)]
+    texts += [text.title() for text in texts[:2000]]
+    general = word_to_number(f"\t{text}" for text in texts)
+    assert wrong(word_to_number, dict(zip(texts, general, strict=True))) == []
 
 
 PIECES = st.sampled_from(

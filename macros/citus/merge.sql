@@ -4,6 +4,7 @@
     {%- set citus = spread() -%}
     {%- set updated = names | reject('equalto', unique_key) | list -%}
     {%- set compared = updated | reject('equalto', 'changed_at') | list -%}
+    {{ note_rows_that_leave(target, source, unique_key) }};
     with gone as materialized (
         select {{ unique_key }} from {{ source }} where load_timestamp is null
     )

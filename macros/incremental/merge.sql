@@ -9,6 +9,7 @@
     {%- endif -%}
     {%- set updated = names | reject('equalto', unique_key) | list -%}
     {%- set compared = updated | reject('equalto', 'changed_at') | list -%}
+    {{ note_rows_that_leave(target, source, unique_key) }};
     merge into {{ target }} as old
     using {{ source }} as new
     on old.{{ unique_key }} = new.{{ unique_key }}

@@ -46,6 +46,7 @@
 {% macro follow_lake() -%}
     {#- Versions only grow: what follows asks for "later than". Were another build ahead of this
         one, rows stamped with this version would never be seen, so this build stops instead. -#}
+    {{ forget_proofs() }}
     do $$
     begin
         insert into {{ watermark_table() }} as mark (model, lake_horizon, version)
@@ -66,6 +67,7 @@
 {% macro follow(model_name) -%}
     {#- A deferred parent's version counts in another target, so what is built from one has no mark
         here, nor has what follows that: their next build reconsiders every row. -#}
+    {{ forget_proofs() }}
     delete from {{ watermark_table() }}
     where
         model = '{{ this.name }}'
@@ -80,4 +82,25 @@
     where mark.version is distinct from excluded.version
         {%- endif %}
     {{- settle() }}
+{%- endmacro %}
+
+{% macro note_rows_that_leave(target, source, unique_key) -%}
+    {#- Before a merge. Who refers to a row that leaves does not change, and yet may be wrong then.
+        The query is materialized, and apart from the update, for Citus. -#}
+    do $$
+    begin
+        if exists (
+            with gone as materialized (
+                select {{ unique_key }} from {{ source }} where load_timestamp is null
+            )
+            select
+            from gone
+            inner join {{ target }} as held on gone.{{ unique_key }} = held.{{ unique_key }}
+        ) then
+            update {{ watermark_table() }}
+            set rows_left_in = version
+            where model = '{{ this.name }}';
+        end if;
+    end
+    $$
 {%- endmacro %}

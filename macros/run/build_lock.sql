@@ -36,7 +36,16 @@
     create table if not exists {{ watermark_table() }} (
         model text primary key,
         lake_horizon bigint,
-        version timestamptz not null
+        version timestamptz not null,
+        rows_left_in timestamptz
+    );
+    alter table {{ watermark_table() }} add column if not exists rows_left_in timestamptz;
+    create table if not exists {{ proof_table() }} (
+        test text primary key,
+        definition text not null,
+        models text[] not null,
+        version timestamptz not null,
+        lake_horizon bigint
     );
     create table if not exists {{ build_lock_table() }} (
         only_row boolean primary key default true check (only_row),

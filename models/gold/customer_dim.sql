@@ -7,6 +7,7 @@
             {'columns': ['customer_id'], 'unique': true},
             {'columns': ['evidence_transaction_id']},
             {'columns': ['source_transaction_id']},
+            {'columns': ['changed_at']},
         ],
         pre_hook="{{ follow('transaction') }}",
     )
@@ -32,7 +33,8 @@ final as (
         customer_phone as phone,
         evidence_transaction_id,
         source_transaction_id,
-        load_timestamp
+        load_timestamp,
+        {{ version_of('transaction') }} as changed_at
     from member
 )
 

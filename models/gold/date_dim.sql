@@ -7,6 +7,7 @@
             {'columns': ['date_day'], 'unique': true},
             {'columns': ['evidence_transaction_id']},
             {'columns': ['source_transaction_id']},
+            {'columns': ['changed_at']},
         ],
         pre_hook="{{ follow('transaction') }}",
     )
@@ -33,7 +34,8 @@ final as (
         extract(isodow from transaction_date) >= 6 as is_weekend,
         evidence_transaction_id,
         source_transaction_id,
-        load_timestamp
+        load_timestamp,
+        {{ version_of('transaction') }} as changed_at
     from member
 )
 

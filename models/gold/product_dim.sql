@@ -7,6 +7,7 @@
             {'columns': ['product_id'], 'unique': true},
             {'columns': ['evidence_transaction_id']},
             {'columns': ['source_transaction_id']},
+            {'columns': ['changed_at']},
         ],
         pre_hook="{{ follow('transaction') }}",
     )
@@ -26,7 +27,8 @@ final as (
         product_name,
         evidence_transaction_id,
         source_transaction_id,
-        load_timestamp
+        load_timestamp,
+        {{ version_of('transaction') }} as changed_at
     from member
 )
 

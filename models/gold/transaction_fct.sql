@@ -6,6 +6,7 @@
         indexes=[
             {'columns': ['transaction_id'], 'unique': true},
             {'columns': ['source_transaction_id']},
+            {'columns': ['changed_at']},
         ],
         pre_hook="{{ follow('transaction') }}",
     )
@@ -37,7 +38,9 @@ sale as (
 ),
 
 final as (
-    select *
+    select
+        *,
+        {{ version_of('transaction') }} as changed_at
     {% if is_incremental() %}
         -- A key that silver no longer has finds no sale: its row leaves the table.
         from affected

@@ -51,6 +51,9 @@ def _module(name: str, *arguments: str) -> list[list[str]]:
 COMMANDS: dict[str, Callable[[], list[list[str]]]] = {
     "dbt deps": lambda: _module("orchestration.warehouse.dbt_packages", "--if-stale"),
     "dbt build --target pro": lambda: _dbt("build", "--target", "pro"),
+    "dbt test --target pro": lambda: _dbt(
+        "test", "--target", "pro", "--exclude-resource-type", "unit_test"
+    ),
     "dbt source freshness --target pro": lambda: _dbt("source", "freshness", "--target", "pro"),
     "dbt docs generate --target pro": lambda: _dbt(
         "docs", "generate", "--static", "--target", "pro"

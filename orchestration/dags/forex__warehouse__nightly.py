@@ -46,6 +46,7 @@ def forex__warehouse__nightly() -> None:
             {
                 "Freshness": late or ["- every source is fresh"],
                 "Built in pro": report.built(pull(task_ids="build", key="outcome")),
+                "All of pro tested": report.built(pull(task_ids="test", key="outcome")),
             },
         )
 
@@ -55,12 +56,14 @@ def forex__warehouse__nightly() -> None:
     )
     deps = DbtOverSsh(task_id="deps", command="dbt deps")
     build = DbtOverSsh(task_id="build", command="dbt build --target pro", outlets=[MARTS])
+    # The build has tested what changed; this tests every row.
+    test = DbtOverSsh(task_id="test", command="dbt test --target pro")
     docs = DbtOverSsh(task_id="docs", command="dbt docs generate --target pro")
     publish = DbtOverSsh(task_id="publish", command="publish", outlets=[MANIFEST])
     maintain = DbtOverSsh(task_id="maintain", command="maintain")
     told = tell().as_teardown()
     deps >> [freshness, build]
-    build >> docs >> publish >> told
+    build >> test >> docs >> publish >> told
     build >> maintain >> told
     freshness >> told
 

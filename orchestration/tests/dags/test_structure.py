@@ -109,8 +109,10 @@ def test_dbt_runs_after_the_load_and_assets_are_emitted(dags):
 def test_the_night_does_all_that_it_should(dags):
     tasks = dags["forex__warehouse__nightly"]["tasks"]
     assert set(tasks) == {
-        *("freshness", "deps", "build", "docs", "publish", "maintain", "tell"),
+        *("freshness", "deps", "build", "test", "docs", "publish", "maintain", "tell"),
     }
+    assert tasks["test"]["command"] == "dbt test --target pro"
+    assert tasks["docs"]["after"] == ["test"]
 
 
 ALERT = """

@@ -40,8 +40,10 @@ NUMBERS = {
     "minus two hundred": "-200", "Negative  one": "-1", "-five": "-5", "plus five": "5",
     # decimals and halves
     "three point nine seven": "3.97", "point five": "0.5", "zero point zero five": "0.05",
-    "minus point five": "-0.5", "minus zero point five": "-0.5", "five point six-seven": "5.67",
-    "one million point five": "1000000.5", "five point one million": "5100000", "twenty point zero": "20", "one thousand point three": "1000.3",
+    "minus point five": "-0.5",
+    "minus zero point five": "-0.5", "five point six-seven": "5.67",
+    "one million point five": "1000000.5", "five point one million": "5100000",
+    "twenty point zero": "20", "one thousand point three": "1000.3",
     "one point five million": "1500000", "half": "0.5", "one half": "0.5",
     "half a million": "500000", "two and a half": "2.5", "two and one half": "2.5",
     "two and a half million": "2500000", "one hundred and two and a half": "102.5",
@@ -74,7 +76,8 @@ NOT_NUMBERS = [
     "zero hundred", "two hundred and and five", "half half", "1.2.3", "--5", "-+5", "minus minus 5",
     "one point two point three", "one point twelve", "two and a half point five", "$$5", "(-5)",
     "one point thousand", "two thousand one million six",
-    "one million two million", "one million two thousand three thousand", "2 hundred 555", "five cents dollars", "five thousand cents",
+    "one million two million", "one million two thousand three thousand", "2 hundred 555",
+    "five cents dollars", "five thousand cents",
     # other words
     "someone", "tone", "twothousand and one", "fivedollars", "five5", "5five", "Two Hundred abc",
     "fivety", "oneteen", "eightteen", "two thousands", "one hundredth", "twenty-first", "12th",

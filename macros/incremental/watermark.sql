@@ -23,11 +23,12 @@
 {%- endmacro %}
 
 {% macro version_of(model_name) -%}
+    {#- Of a model that is deferred, or built from one, there is no mark here. Then later than
+        whatever this target holds, so that no model here overlooks the rows. -#}
     {%- if is_deferred(model_name) -%}
-        {#- Later than whatever this target holds, so that no model here overlooks the rows. -#}
         {{ return(this_version()) }}
     {%- endif -%}
-    {{ return(_watermark_of(model_name, 'version', "'-infinity'") ~ '::timestamptz') }}
+    {{ return(_watermark_of(model_name, 'version', "'" ~ run_started_at ~ "'") ~ '::timestamptz') }}
 {%- endmacro %}
 
 {% macro lake_horizon() -%}
@@ -86,14 +87,14 @@
 
 {% macro note_rows_that_leave(target, source, unique_key) -%}
     {#- Before a merge. Who refers to a row that leaves does not change, and yet may be wrong then.
-        The query is materialized, and apart from the update, for Citus. -#}
+        The query has columns, is materialized and apart from the update for Citus. -#}
     do $$
     begin
         if exists (
             with gone as materialized (
                 select {{ unique_key }} from {{ source }} where load_timestamp is null
             )
-            select
+            select held.{{ unique_key }}
             from gone
             inner join {{ target }} as held on gone.{{ unique_key }} = held.{{ unique_key }}
         ) then

@@ -68,24 +68,29 @@
         {%- endif -%}
     {%- endfor -%}
     {%- if passed -%}
-        insert into {{ proof_table() }} as proof (test, definition, models, version, lake_horizon)
-        select
-            passed.test,
-            passed.definition,
-            passed.models,
-            min(mark.version),
-            min(mark.lake_horizon)
-        from (values {{ passed | join(', ') }}) as passed (test, definition, models)
-        inner join {{ watermark_table() }} as mark on mark.model = any (passed.models)
-        group by passed.test, passed.definition, passed.models
-        having count(*) = cardinality(passed.models)
-        on conflict (test) do update
-        set
-            definition = excluded.definition,
-            models = excluded.models,
-            version = excluded.version,
-            lake_horizon = excluded.lake_horizon
+        {%- do run_query(_upsert_proofs(passed)) -%}
+        {%- do run_query('commit') -%}
     {%- endif -%}
+{%- endmacro %}
+
+{% macro _upsert_proofs(passed) -%}
+    insert into {{ proof_table() }} as proof (test, definition, models, version, lake_horizon)
+    select
+        passed.test,
+        passed.definition,
+        passed.models,
+        min(mark.version),
+        min(mark.lake_horizon)
+    from (values {{ passed | join(', ') }}) as passed (test, definition, models)
+    inner join {{ watermark_table() }} as mark on mark.model = any (passed.models)
+    group by passed.test, passed.definition, passed.models
+    having count(*) = cardinality(passed.models)
+    on conflict (test) do update
+    set
+        definition = excluded.definition,
+        models = excluded.models,
+        version = excluded.version,
+        lake_horizon = excluded.lake_horizon
 {%- endmacro %}
 
 {% macro forget_proofs() -%}

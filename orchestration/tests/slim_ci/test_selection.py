@@ -276,7 +276,7 @@ def test_the_configuration_of_a_folder(project, base):
     "old, new",
     [
         ("validate_macro_args: true", "validate_macro_args: false"),
-        ('on-run-end: "{{ finish_run() }}"', 'on-run-end: "select 1"'),
+        ('  - "{{ finish_run() }}"', '  - "select 1"'),
     ],
 )
 def test_a_setting_of_the_project_selects_everything(project, base, old, new):

@@ -9,6 +9,7 @@ from orchestration.tests.slim_ci.conftest import short
 from orchestration.warehouse.errors import UserError
 
 MARTS = {"agg_sales_country", "agg_sales_customer", "agg_sales_monthly"}
+QUALITY = {"data_quality_check", "data_quality_daily", "data_quality_run"}
 DIMS = {"customer_dim", "product_dim", "location_dim", "date_dim"}
 AFTER_TRANSACTION = DIMS | {"superseded_transaction", "transaction_fct"}
 SOURCE_TESTS = {
@@ -269,14 +270,14 @@ def test_a_contract(project, base):
 
 def test_the_configuration_of_a_folder(project, base):
     project.replace("dbt_project.yml", "+materialized: view", "+materialized: table")
-    assert project.select(base.folder)[0] == base.with_descendants(*MARTS)
+    assert project.select(base.folder)[0] == base.with_descendants(*MARTS, *QUALITY)
 
 
 @pytest.mark.parametrize(
     "old, new",
     [
         ("validate_macro_args: true", "validate_macro_args: false"),
-        ('on-run-end: "{{ finish_run() }}"', 'on-run-end: "select 1"'),
+        ('"{{ finish_run() }}", ', ""),
     ],
 )
 def test_a_setting_of_the_project_selects_everything(project, base, old, new):

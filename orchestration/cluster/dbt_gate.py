@@ -52,9 +52,10 @@ COMMANDS: dict[str, Callable[[], list[list[str]]]] = {
     "dbt deps": lambda: _module("orchestration.warehouse.dbt_packages", "--if-stale"),
     "dbt build --target pro": lambda: _dbt("build", "--target", "pro"),
     "dbt source freshness --target pro": lambda: _dbt("source", "freshness", "--target", "pro"),
-    "dbt docs generate --target pro": lambda: _dbt(
-        "docs", "generate", "--static", "--target", "pro"
-    ),
+    "dbt docs generate --target pro": lambda: [
+        *_dbt("docs", "generate", "--static", "--target", "pro"),
+        *_module("orchestration.warehouse.docs", str(target() / "static_index.html")),
+    ],
     "maintain": lambda: _module("orchestration.cluster.maintain"),
     "publish": lambda: _module("orchestration.cluster.dbt_gate", "--publish"),
 }

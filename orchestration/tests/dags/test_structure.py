@@ -111,6 +111,10 @@ def test_the_night_does_all_that_it_should(dags):
     assert set(tasks) == {
         *("freshness", "deps", "build", "docs", "publish", "maintain", "tell"),
     }
+    # The pages that Airflow shows are those of the build before them.
+    assert tasks["docs"]["command"] == "dbt docs generate --target pro"
+    assert tasks["docs"]["after"] == ["build"]
+    assert tasks["publish"]["after"] == ["docs"]
 
 
 ALERT = """

@@ -124,6 +124,7 @@ lint: setup ## ruff, mypy, sqlfluff, workflows, dbt parse with warnings as error
 .PHONY: docs
 docs: server ## build the dbt documentation: target/static_index.html
 	@.venv/bin/dbt --quiet docs generate --static --target $(TARGET)
+	@$(RUN) orchestration.warehouse.docs target/static_index.html
 	@echo "open target/static_index.html"
 
 .PHONY: test

@@ -55,9 +55,10 @@ COMMANDS: dict[str, Callable[[], list[list[str]]]] = {
         "test", "--target", "pro", "--exclude-resource-type", "unit_test"
     ),
     "dbt source freshness --target pro": lambda: _dbt("source", "freshness", "--target", "pro"),
-    "dbt docs generate --target pro": lambda: _dbt(
-        "docs", "generate", "--static", "--target", "pro"
-    ),
+    "dbt docs generate --target pro": lambda: [
+        *_dbt("docs", "generate", "--static", "--target", "pro"),
+        *_module("orchestration.warehouse.docs", str(target() / "static_index.html")),
+    ],
     "maintain": lambda: _module("orchestration.cluster.maintain"),
     "publish": lambda: _module("orchestration.cluster.dbt_gate", "--publish"),
 }

@@ -91,6 +91,7 @@ def airflow_environment(
         "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "orchestration/dags"),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(CHECKOUT / "orchestration/plugins"),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
         "AIRFLOW_VAR_FOREX_LANDING": f"file://{landing}",
         "AIRFLOW_VAR_FOREX_STAGING": f"file://{folder}/staging",

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import time
 import urllib.error
+import urllib.request
 from contextlib import contextmanager
 
 import psycopg
@@ -158,6 +159,27 @@ def test_the_night_publishes_the_manifest(cluster):
     listed = cluster.compose("exec", "-T", "dbt", "ls", "/srv/published").split()
     published = {"manifest.json", "dbt_project.yml", "landing.sql", "static_index.html"}
     assert published <= set(listed)
+
+
+def test_the_documentation_is_shown_to_those_who_may_see_it(cluster):
+    page = f"http://127.0.0.1:{cluster.port}/warehouse/static_index.html"
+
+    def get(**headers: str) -> str:
+        request = urllib.request.Request(page, headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - of this machine
+            return answer.read().decode()
+
+    admin = cluster.log_in()
+    assert "model.forex_warehouse.agg_sales_country" in get(Authorization=f"Bearer {admin}")
+    assert "model.forex_warehouse.agg_sales_country" in get(Cookie=f"_token={admin}")
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        get()
+    login = {"username": "reporter", "password": cluster.secret("airflow_reporter_password")}
+    reporter = cluster.call("POST", "/auth/token", login)["access_token"]
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        get(Authorization=f"Bearer {reporter}")
+    kept = cluster.compose("exec", "-T", "api-server", "touch", "/srv/published/x", check=False)
+    assert "x" not in cluster.compose("exec", "-T", "dbt", "ls", "/srv/published").split(), kept
 
 
 def test_a_failed_model_is_named_in_airflow(cluster):

@@ -4,10 +4,12 @@ import json
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from orchestration.tests.support import write_csv
+from orchestration.warehouse import docs
 from orchestration.warehouse.settings import CHECKOUT
 
 HOURLY = "forex__customer_transactions__hourly"
@@ -154,6 +156,14 @@ def test_a_failed_model_is_named(platform, first_run):
     reason = run["log"].split("DbtError: ", 1)[1][:300]
     assert "failed in" in reason
     assert "product_dim" in reason
+
+
+def test_the_documentation_is_published_as_a_page_that_stands_alone(platform, first_run):
+    for command in ("dbt docs generate --target pro", "publish"):
+        done = subprocess.run(platform.ssh(command), capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    page = Path(platform.environment["DBT_PUBLISH_PATH"]) / "static_index.html"
+    assert docs.POLICY in page.read_text()
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,11 @@ def test_the_night_does_all_that_it_should(dags):
         *("freshness", "deps", "build", "test", "docs", "publish", "maintain", "tell"),
     }
     assert tasks["test"]["command"] == "dbt test --target pro"
+    assert tasks["test"]["after"] == ["build"]
+    # The pages that Airflow shows are those of the build before them.
+    assert tasks["docs"]["command"] == "dbt docs generate --target pro"
     assert tasks["docs"]["after"] == ["test"]
+    assert tasks["publish"]["after"] == ["docs"]
 
 
 ALERT = """

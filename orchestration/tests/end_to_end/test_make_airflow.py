@@ -123,6 +123,9 @@ def test_a_file_becomes_marts_without_containers(standalone):
     assert standalone.listening() <= {"0100007F", f"{'0' * 24}01000000"}
     with psycopg.connect(clone.dsn("pro")) as pro:
         assert pro.execute("select count(*) > 0 from data_marts.agg_sales_country").fetchone()[0]
+    for reader, code in (("", 401), (token, 404)):  # no night has passed that would make it
+        with pytest.raises(urllib.error.HTTPError, match=str(code)):
+            standalone.call("GET", "/warehouse/static_index.html", token=reader)
     os.killpg(standalone.process.pid, signal.SIGINT)
     standalone.process.wait(60)
     deadline = time.monotonic() + SECONDS

@@ -11,6 +11,7 @@ from typing import Any
 from airflow.sdk import ObjectStoragePath
 
 from orchestration.loader import LoaderError, Plan, RefusedError, connect, plan
+from orchestration.loader.layout import TRANSACTIONS
 from orchestration.loader.storage import base_name, open_binary
 
 SETTLE_SECONDS = 3.0
@@ -74,7 +75,8 @@ def _known(conninfo: str) -> dict[str, str]:
     with connect(conninfo) as connection:
         rows = connection.execute(
             "select distinct on (source_file) source_file, content_sha256 from forex.load_ledger"
-            " where finished_at is not null order by source_file, load_id desc"
+            " where finished_at is not null and table_name = %s order by source_file, load_id desc",
+            [TRANSACTIONS.table],
         ).fetchall()
     return dict(rows)
 

@@ -123,6 +123,7 @@ lint: setup ## ruff, mypy, sqlfluff, workflows, dbt parse with warnings as error
 
 .PHONY: new-source
 new-source: setup ## begin a source NAME=refunds from a file SAMPLE=refunds.csv with the key KEY=refund_id
+	@test -f "$(SAMPLE)" || { echo "error: SAMPLE is '$(SAMPLE)', which is no file; give a CSV file with a header: make new-source NAME=refunds SAMPLE=refunds.csv KEY=refund_id" >&2; exit 2; }
 	@$(RUN) orchestration.new_source "$(NAME)" --sample "$(SAMPLE)" --key "$(KEY)"
 
 .PHONY: docs

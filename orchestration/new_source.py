@@ -21,7 +21,7 @@ from orchestration.warehouse.layouts import LINEAGE, Layout
 from orchestration.warehouse.settings import CHECKOUT
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-RULE = "a name has up to 40 lower-case letters, digits and underscores, and begins with a letter"
+RULE = "up to 40 lower-case letters, digits and underscores, a letter first"
 LANDING = CHECKOUT / "orchestration/warehouse/provisioning/landing.sql"
 # Reserved as well, but not in sqlfluff's list; and PostgreSQL's own columns of every table.
 RESERVED = {"collation", "current_user", "system_user", "table", "user"}
@@ -84,8 +84,9 @@ def header(sample: Path) -> list[str]:
         with sample.open(newline="", encoding="utf-8-sig") as file:
             return next(csv.reader(file), [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"{sample} cannot be read ({error}); give a CSV file with a header"
+            f"{sample} cannot be read ({reason}); give a CSV file with a header"
         ) from error
 
 
@@ -105,7 +106,7 @@ def checked(table: str, columns: list[str], key: str) -> Layout:
     unfit = {word.lower() for word in keywords} | RESERVED | SYSTEM_COLUMNS
     for name in (table, *columns):
         if not NAME.fullmatch(name):
-            raise UserError(f"{name[:60]!r} cannot be a name: {RULE}; rename it in the file")
+            raise UserError(f"{name[:60]!r} cannot be a name, which is {RULE}; rename it")
         if name in unfit:
             raise UserError(f"{name!r} means something in SQL; choose another name")
     doubled = [name for name, count in Counter(columns).items() if count > 1]

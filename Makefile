@@ -121,6 +121,11 @@ lint: setup ## ruff, mypy, sqlfluff, workflows, dbt parse with warnings as error
 	@$(RUN) orchestration.warehouse.scratch .venv/bin/python -c '$(SQLFLUFF)' lint --nocolor --disable-progress-bar models tests \
 		| { ! grep -vE '^(==.*(PASS|dbt templater)|All Finished)' >&2; }
 
+.PHONY: new-source
+new-source: setup ## begin a source NAME=refunds from a file SAMPLE=refunds.csv with the key KEY=refund_id
+	@test -f "$(SAMPLE)" || { echo "error: SAMPLE is '$(SAMPLE)', which is no file; give a CSV file with a header: make new-source NAME=refunds SAMPLE=refunds.csv KEY=refund_id" >&2; exit 2; }
+	@$(RUN) orchestration.new_source "$(NAME)" --sample "$(SAMPLE)" --key "$(KEY)"
+
 .PHONY: docs
 docs: server ## build the dbt documentation: target/static_index.html
 	@.venv/bin/dbt --quiet docs generate --static --target $(TARGET)

@@ -13,11 +13,13 @@ import psycopg
 
 from orchestration.loader.database import Connection, connect
 from orchestration.loader.errors import LoaderError, RefusedError
+from orchestration.loader.layout import TRANSACTIONS
 from orchestration.loader.ledger import LoadResult
 from orchestration.loader.planning import DEFAULT_ROWS_PER_CHUNK
 from orchestration.loader.run import load_file, worker_pool
 from orchestration.warehouse import settings
 from orchestration.warehouse.errors import one_line
+from orchestration.warehouse.layouts import layout
 
 MAX_DEFAULT_WORKERS = 8
 
@@ -28,6 +30,11 @@ def _arguments() -> argparse.Namespace:
         description="Load CSV files into the lake; bad lines go to forex.rejected_row.",
     )
     parser.add_argument("source", help="a CSV file, or a folder of which every *.csv is loaded")
+    parser.add_argument(
+        "--table",
+        default=TRANSACTIONS.table,
+        help="the landing table, which tells what columns the files have (default %(default)s)",
+    )
     parser.add_argument(
         "--workers",
         type=_positive,
@@ -108,6 +115,7 @@ class _Display:
 
 
 def _load_all(arguments: argparse.Namespace) -> int:
+    layout(arguments.table)
     files = _files(arguments.source)
     conninfo = settings.conninfo("data_lake", "loader")
     display = _Display()
@@ -125,6 +133,7 @@ def _load_all(arguments: argparse.Namespace) -> int:
                     workers=arguments.workers,
                     rows_per_chunk=arguments.rows_per_chunk,
                     folder=settings.CHECKOUT / ".cache",
+                    table=arguments.table,
                     progress=display.progress,
                     waiting=display.waiting,
                 )

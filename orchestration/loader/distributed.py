@@ -7,17 +7,13 @@ each row to the shard that its id names, and the shards insert or update side by
 
 from __future__ import annotations
 
-from psycopg import sql
-
 from orchestration.loader.database import Connection
-from orchestration.loader.layout import COLUMNS, KEY, VALUES, names
 
 # `load_xid` is written here and not by a trigger, which would run on a worker and take a number of
 # the worker's own. A row that was inserted, and not updated, has no transaction that ended it.
-UPSERT = sql.SQL(
-    """
+UPSERT = """
     with merged as (
-        insert into forex.customer_transactions as lake
+        insert into {landing_table} as lake
             ({columns}, source_file, source_line, load_timestamp, load_xid)
         select distinct on ({key})
             {columns}, %(source_file)s, source_line, %(load_timestamp)s,
@@ -37,14 +33,7 @@ UPSERT = sql.SQL(
         count(*) filter (where is_new),
         count(*) filter (where not is_new)
     from merged
-    """
-).format(
-    key=sql.Identifier(KEY),
-    columns=names(*COLUMNS),
-    values=names(*VALUES),
-    new_values=names(*VALUES, table="excluded"),
-    lake_values=names(*VALUES, table="lake"),
-)
+"""
 
 
 def is_distributed(connection: Connection) -> bool:

@@ -20,7 +20,6 @@ from typing import BinaryIO
 from zlib import crc32
 
 from orchestration.loader.errors import LoaderError
-from orchestration.loader.layout import KEY
 from orchestration.loader.planning import Plan, Range
 from orchestration.loader.records import (
     BLOCK_BYTES,
@@ -32,6 +31,7 @@ from orchestration.loader.records import (
     split_fields,
 )
 from orchestration.loader.storage import open_binary
+from orchestration.warehouse.layouts import layout
 
 REJECTS = "rejects"
 MAX_KEY_BYTES = 2000  # PostgreSQL refuses index entries from about 2700 bytes
@@ -89,7 +89,8 @@ class _Extractor:
     def __init__(self, plan: Plan, folder: str) -> None:
         self._folder = folder
         self._columns = len(plan.columns)
-        self._key = plan.columns.index(KEY)
+        self._key_name = layout(plan.table).key
+        self._key = plan.columns.index(self._key_name)
         self._chunks: list[list[bytes]] = [[] for _ in range(plan.chunk_count)]
         self._rejects: list[bytes] = []
         self.staged = 0
@@ -167,9 +168,9 @@ class _Extractor:
             return f"wrong number of fields: {len(fields)}, expected {self._columns}"
         key = fields[self._key]
         if not key.decode().strip():
-            return f"empty {KEY}"
+            return f"empty {self._key_name}"
         if len(key) > MAX_KEY_BYTES:
-            return f"{KEY} longer than {MAX_KEY_BYTES} bytes"
+            return f"{self._key_name} longer than {MAX_KEY_BYTES} bytes"
         return None
 
     def _reject(self, record: bytes, line: int, reason: str) -> None:

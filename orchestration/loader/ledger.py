@@ -48,6 +48,7 @@ class Load:
     """A load that has begun; JSON-serialisable."""
 
     load_id: int
+    table: str  # the landing table
     source_file: str
     columns: list[str]  # in the order of the file
     chunk_count: int
@@ -119,7 +120,14 @@ def begin_set(connection: Connection, plans: Sequence[Plan]) -> list[Load]:
             "select from forex.load_ledger where finished_at is null order by load_id for update"
         )
         loads = [
-            Load(_enter(connection, plan), plan.source_file, plan.columns, plan.chunk_count, 0)
+            Load(
+                load_id=_enter(connection, plan),
+                table=plan.table,
+                source_file=plan.source_file,
+                columns=plan.columns,
+                chunk_count=plan.chunk_count,
+                set_end=0,
+            )
             for plan in plans
         ]
     return [replace(load, set_end=loads[-1].load_id) for load in loads]
@@ -130,13 +138,15 @@ def _enter(connection: Connection, plan: Plan) -> int:
         connection,
         # Strictly increasing, even when the clock is set back.
         """
-        insert into forex.load_ledger (source_file, content_sha256, chunk_count, started_at)
-        select %s, %s, %s, greatest(
+        insert into forex.load_ledger
+            (table_name, source_file, content_sha256, chunk_count, started_at)
+        select %s, %s, %s, %s, greatest(
             clock_timestamp(),
             (select max(started_at) + interval '1 microsecond' from forex.load_ledger)
         )
         returning load_id
         """,
+        plan.table,
         plan.source_file,
         plan.content_sha256,
         plan.chunk_count,
@@ -268,14 +278,15 @@ def _land_rejects(connection: Connection, load: Load, extracts: Sequence[Extract
     )
     connection.execute(
         """
-        insert into forex.rejected_row (source_file, source_line, reason, raw_line, load_timestamp)
-        select %s, rejects.source_line, rejects.reason, rejects.raw_line, ledger.started_at
+        insert into forex.rejected_row
+            (table_name, source_file, source_line, reason, raw_line, load_timestamp)
+        select %s, %s, rejects.source_line, rejects.reason, rejects.raw_line, ledger.started_at
         from pg_temp.file_rejects as rejects
         inner join forex.load_ledger as ledger on ledger.load_id = %s
         order by rejects.source_line
         on conflict do nothing
         """,
-        [load.source_file, load.load_id],
+        [load.table, load.source_file, load.load_id],
     )
 
 

@@ -23,8 +23,9 @@ from orchestration.loader.database import Connection
 from orchestration.loader.distributed import UPSERT, is_distributed
 from orchestration.loader.errors import LoaderError
 from orchestration.loader.extraction import Extract, chunk_file, escape
-from orchestration.loader.layout import COLUMNS, KEY, VALUES, names
+from orchestration.loader.layout import names, statement
 from orchestration.loader.ledger import COPY_BYTES, Load, copy_blocks, copy_files, pass_fence
+from orchestration.warehouse.layouts import layout
 
 ATTEMPTS = 5
 MAX_LOOKED_THROUGH_BYTES = 1 << 25  # a chunk of more is merged unseen: memory stays flat
@@ -36,16 +37,15 @@ _PASSING = (
 )
 
 
-_CREATE_STAGING = sql.SQL(
-    "create temporary table file_rows (source_line bigint, {}) on commit drop"
-).format(sql.SQL(", ").join(sql.SQL("{} text").format(sql.Identifier(name)) for name in COLUMNS))
+_CREATE_STAGING = """
+    create temporary table file_rows (source_line bigint, {staged_columns}) on commit drop
+"""
 
 # Where an id stands twice in the file, the later line wins. Sorted by key, as all loaders do, so
 # that writers of the same rows queue up instead of blocking each other.
-_MERGE = sql.SQL(
-    """
+_MERGE = """
     with merged as (
-        merge into forex.customer_transactions as lake
+        merge into {landing_table} as lake
         using (
             select distinct on ({key}) * from pg_temp.file_rows order by {key}, source_line desc
         ) as file
@@ -64,25 +64,15 @@ _MERGE = sql.SQL(
         count(*) filter (where action = 'INSERT'),
         count(*) filter (where action = 'UPDATE')
     from merged
-    """
-).format(
-    key=sql.Identifier(KEY),
-    columns=names(*COLUMNS),
-    values=names(*VALUES),
-    file_columns=names(*COLUMNS, table="file"),
-    lake_values=names(*VALUES, table="lake"),
-    file_values=names(*VALUES, table="file"),
-)
+"""
 
 # A look-up for each id, as a condition of its own: a join might be turned round, and read the lake.
-_ANY_KNOWN = sql.SQL(
-    """
+_ANY_KNOWN = """
     select exists (
         select from unnest(string_to_array(%s, E'\\n')) as file (id)
-        where (select true from forex.customer_transactions as lake where lake.{key} = file.id)
+        where (select true from {landing_table} as lake where lake.{key} = file.id)
     )
-    """
-).format(key=sql.Identifier(KEY))
+"""
 
 # One look-up in the index for each row: what a load costs follows the file, not the lake. Left to
 # itself the planner may scan the lake for each row: planned while the lake was empty, that seems
@@ -187,14 +177,15 @@ def _insert(
     if sum(file.stat().st_size for file in files) > MAX_LOOKED_THROUGH_BYTES:
         return None
     rows = b"".join(file.read_bytes() for file in files)
-    before = load.columns.index(KEY)
+    landing = layout(load.table)
+    before = load.columns.index(landing.key)
     ids = re.findall(rb"[0-9]+\t" + rb"[^\t\n]*\t" * before + rb"([^\t\n]*)[^\n]*\n", rows)
     together = b"\n".join(ids)
     # Escaped ids are left to the merge.
     if not ids or len(set(ids)) < len(ids) or b"\\" in together:
         return None
     connection.execute(_BY_INDEX)
-    known = connection.execute(_ANY_KNOWN, [together.decode()]).fetchone()
+    known = connection.execute(statement(_ANY_KNOWN, landing), [together.decode()]).fetchone()
     assert known  # noqa: S101 - an expression has a row
     if known[0]:
         return None
@@ -206,9 +197,9 @@ def _insert(
     staged = copy_blocks(
         connection,
         sql.SQL(
-            "copy forex.customer_transactions (source_line, {}, source_file, load_timestamp)"
+            "copy {} (source_line, {}, source_file, load_timestamp)"
             " from stdin with (encoding 'UTF8')"
-        ).format(names(*load.columns)),
+        ).format(sql.Identifier("forex", landing.table), names(*load.columns)),
         (
             rows[at : at + COPY_BYTES].replace(b"\n", lineage)
             for at in range(0, len(rows), COPY_BYTES)
@@ -222,9 +213,10 @@ def _merge(
     load: Load,
     files: Sequence[Path],
     load_timestamp: datetime,
-    statement: sql.Composed,
+    merge: str,
 ) -> Counts:
-    connection.execute(_CREATE_STAGING)
+    landing = layout(load.table)
+    connection.execute(statement(_CREATE_STAGING, landing))
     staged = copy_files(
         connection,
         sql.SQL(
@@ -234,7 +226,8 @@ def _merge(
     )
     connection.execute(_BY_INDEX)
     counts = connection.execute(
-        statement, {"source_file": load.source_file, "load_timestamp": load_timestamp}
+        statement(merge, landing),
+        {"source_file": load.source_file, "load_timestamp": load_timestamp},
     ).fetchone()
     assert counts  # noqa: S101 - an aggregate has a row
     distinct, inserted, updated = counts

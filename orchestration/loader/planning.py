@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from orchestration.loader.errors import RefusedError
-from orchestration.loader.layout import COLUMNS
+from orchestration.loader.layout import TRANSACTIONS
 from orchestration.loader.records import (
     BLOCK_BYTES,
     MAX_LINE_BYTES,
@@ -21,6 +21,7 @@ from orchestration.loader.records import (
     split_fields,
 )
 from orchestration.loader.storage import base_name, open_binary
+from orchestration.warehouse.layouts import Layout, layout
 
 DEFAULT_ROWS_PER_CHUNK = 100_000
 MAX_CHUNKS = 512
@@ -45,6 +46,7 @@ class Plan:
     """How a file will be loaded. Small, whatever the size of the file, and JSON-serialisable."""
 
     path: str
+    table: str  # the landing table
     source_file: str  # base name of the path
     content_sha256: str
     columns: list[str]  # in the order of the file
@@ -57,13 +59,19 @@ class Plan:
         return cls(**{**fields, "ranges": [Range(**part) for part in fields["ranges"]]})
 
 
-def plan(path: str, workers: int, rows_per_chunk: int = DEFAULT_ROWS_PER_CHUNK) -> Plan:
+def plan(
+    path: str,
+    workers: int,
+    rows_per_chunk: int = DEFAULT_ROWS_PER_CHUNK,
+    table: str = TRANSACTIONS.table,
+) -> Plan:
     """Read a file once, never holding it, and return how to load it.
 
     Args:
         path: The CSV file.
         workers: How many processes will merge chunks.
         rows_per_chunk: About how many rows to merge in one transaction.
+        table: The landing table.
 
     Raises:
         RefusedError: The file cannot be read, is empty, or its header is not that of the layout.
@@ -71,16 +79,16 @@ def plan(path: str, workers: int, rows_per_chunk: int = DEFAULT_ROWS_PER_CHUNK) 
     """
     try:
         with open_binary(path) as stream:
-            return _plan(path, stream, workers, rows_per_chunk)
+            return _plan(path, stream, workers, rows_per_chunk, layout(table))
     except OSError as error:
         raise RefusedError(f"{path} cannot be read ({error.strerror}); give a CSV file") from error
 
 
-def _plan(path: str, stream: BinaryIO, workers: int, rows_per_chunk: int) -> Plan:
+def _plan(path: str, stream: BinaryIO, workers: int, rows_per_chunk: int, landing: Layout) -> Plan:
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     head = stream.read(MAX_LINE_BYTES)
-    start, columns = _header(path, head)
+    start, columns = _header(path, head, landing)
     digest = hashlib.sha256(head[:start])
     stream.seek(start)
 
@@ -105,6 +113,7 @@ def _plan(path: str, stream: BinaryIO, workers: int, rows_per_chunk: int) -> Pla
         ranges.append(Range(len(ranges), offset, end - offset, part_line, checksum))
     return Plan(
         path=path,
+        table=landing.table,
         source_file=base_name(path),
         content_sha256=digest.hexdigest(),
         columns=columns,
@@ -126,7 +135,7 @@ def _chunk_count(rows: int, workers: int, rows_per_chunk: int) -> int:
     return min(rounds * workers, rows, MAX_CHUNKS)
 
 
-def _header(path: str, head: bytes) -> tuple[int, list[str]]:
+def _header(path: str, head: bytes, landing: Layout) -> tuple[int, list[str]]:
     """Return where the first record begins, and the columns in the order of the file."""
     if not head:
         raise RefusedError(f"{path} is empty; give a CSV file that begins with a header")
@@ -142,8 +151,8 @@ def _header(path: str, head: bytes) -> tuple[int, list[str]]:
     faults = [
         f"{what} {_listed(columns)}"
         for what, columns in (
-            ("missing", [column for column in COLUMNS if column not in names]),
-            ("unknown", [name for name in dict.fromkeys(names) if name not in COLUMNS]),
+            ("missing", [column for column in landing.columns if column not in names]),
+            ("unknown", [name for name in dict.fromkeys(names) if name not in landing.columns]),
             ("doubled", [name for name, count in Counter(names).items() if count > 1]),
         )
         if columns
@@ -151,7 +160,7 @@ def _header(path: str, head: bytes) -> tuple[int, list[str]]:
     if faults:
         raise RefusedError(
             f"{path} is refused, nothing of it is landed: in its header {'; '.join(faults)};"
-            f" the columns, in any order, are {', '.join(COLUMNS)}"
+            f" the columns, in any order, are {', '.join(landing.columns)}"
         )
     return min(match.end(), len(head)), names
 

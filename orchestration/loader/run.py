@@ -17,6 +17,7 @@ from typing import TypeVar
 from orchestration.loader.database import Connection, connect
 from orchestration.loader.errors import LoaderError
 from orchestration.loader.extraction import Extract, extract
+from orchestration.loader.layout import TRANSACTIONS
 from orchestration.loader.ledger import Load, LoadResult, begin_load, finish_load, turn
 from orchestration.loader.merge import ChunkResult, load_chunk
 from orchestration.loader.planning import plan
@@ -73,6 +74,7 @@ def load_file(
     workers: int,
     rows_per_chunk: int,
     folder: Path,
+    table: str = TRANSACTIONS.table,
     progress: Progress = lambda *_: None,
     waiting: Callable[[], None] = lambda: None,
 ) -> LoadResult:
@@ -86,6 +88,7 @@ def load_file(
         workers: How many processes the pool has.
         rows_per_chunk: About how many rows to merge in one transaction.
         folder: Where to make the temporary folder for the chunk files, as large as the file.
+        table: The landing table.
         progress: Called as the load goes on.
         waiting: Called once when another load has to end first.
 
@@ -98,7 +101,7 @@ def load_file(
     """
     with turn(connection, waiting), workspace(folder) as own:
         progress("reading", 0, 1)
-        planned = plan(path, workers, rows_per_chunk)
+        planned = plan(path, workers, rows_per_chunk, table)
         load = begin_load(connection, planned)
         try:
             extracts = _all(

@@ -11,37 +11,51 @@ from typing import Any
 from airflow.sdk import ObjectStoragePath
 
 from orchestration.loader import LoaderError, Plan, RefusedError, connect, plan
+from orchestration.loader.layout import TRANSACTIONS
 from orchestration.loader.storage import base_name, open_binary
+from orchestration.warehouse.layouts import tables
 
 SETTLE_SECONDS = 3.0
 # Airflow maps a task at most 1024 times; what is more waits for the next run.
 MAX_PARTS = 1000
 BLOCK_BYTES = 1 << 20
 
+# SHA-256 of the content, by table and file name.
+Known = dict[tuple[str, str], str]
+
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class _File:
+    table: str
     path: str
     modified: float
     size: int
 
 
 def _files(landing: str) -> list[_File]:
-    """Return the CSV files of the folder in the order in which they arrived."""
+    """Return the CSV files in the order in which they arrived.
+
+    Transactions lie in the folder itself, files of any other layout in a folder within, which is
+    named as their table.
+    """
     folder = ObjectStoragePath(landing)
     if not folder.is_dir():
         raise LoaderError(f"the landing folder {landing} does not exist; make it, or mount it")
+    folders = {TRANSACTIONS.table: folder} | {
+        table: folder / table for table in tables() if table != TRANSACTIONS.table
+    }
     found = []
-    for path in folder.iterdir():
-        if path.name.startswith(".") or not path.name.lower().endswith(".csv"):
-            continue
-        if path.is_file():
-            status = path.stat()
-            # On a mounted volume the loader reads the file itself, without detour.
-            name = path.path if path.protocol == "file" else str(path)
-            found.append(_File(name, status.st_mtime, status.st_size))
+    for table, own in folders.items():
+        for path in own.iterdir() if own.is_dir() else ():
+            if path.name.startswith(".") or not path.name.lower().endswith(".csv"):
+                continue
+            if path.is_file():
+                status = path.stat()
+                # On a mounted volume the loader reads the file itself, without detour.
+                name = path.path if path.protocol == "file" else str(path)
+                found.append(_File(table, name, status.st_mtime, status.st_size))
     return sorted(found, key=lambda file: (file.modified, file.path))
 
 
@@ -57,9 +71,9 @@ def _settled(landing: str) -> list[_File]:
     return found
 
 
-def _is_known(file: _File, known: dict[str, str]) -> bool:
-    """Whether the last load of a file of this name had this content."""
-    name = base_name(file.path)
+def _is_known(file: _File, known: Known) -> bool:
+    """Whether the last load of a file of this name into its table had this content."""
+    name = file.table, base_name(file.path)
     if name not in known:
         return False
     digest = hashlib.sha256()
@@ -69,14 +83,15 @@ def _is_known(file: _File, known: dict[str, str]) -> bool:
     return digest.hexdigest() == known[name]
 
 
-def _known(conninfo: str) -> dict[str, str]:
-    """Return the content of each file name as the ledger last saw it."""
+def _known(conninfo: str) -> Known:
+    """Return the content of each table's file names as the ledger last saw it."""
     with connect(conninfo) as connection:
         rows = connection.execute(
-            "select distinct on (source_file) source_file, content_sha256 from forex.load_ledger"
-            " where finished_at is not null order by source_file, load_id desc"
+            "select distinct on (table_name, source_file) table_name, source_file, content_sha256"
+            " from forex.load_ledger where finished_at is not null"
+            " order by table_name, source_file, load_id desc"
         ).fetchall()
-    return dict(rows)
+    return {(table, name): digest for table, name, digest in rows}
 
 
 def plan_new_files(
@@ -104,7 +119,7 @@ def plan_new_files(
         try:
             if _is_known(file, known):
                 continue
-            planned = plan(file.path, parallel_chunks, rows_per_chunk)
+            planned = plan(file.path, parallel_chunks, rows_per_chunk, file.table)
         except RefusedError as error:
             log.error("%s", error)
             refused.append(str(error))

@@ -22,17 +22,12 @@ from psycopg import sql
 
 from orchestration.warehouse import settings
 from orchestration.warehouse.errors import UserError, one_line
+from orchestration.warehouse.layouts import LINEAGE, layout, tables
 from orchestration.warehouse.server import binaries
 from orchestration.warehouse.settings import CHECKOUT
 
 PROJECT_FILE = "dbt_project.yml"
 LANDING_FILE = "orchestration/warehouse/provisioning/landing.sql"
-# `load_xid` is left to the new server: transaction numbers mean something on one server only.
-LAKE_COLUMNS = """
-    transaction_id, customer_id, transaction_date, product_id, product_name, quantity, price, tax,
-    customer_first_name, customer_last_name, customer_email, customer_phone, customer_country,
-    customer_city, source_file, source_line, load_timestamp
-"""
 
 
 @dataclass(frozen=True)
@@ -104,27 +99,39 @@ def dump(folder: Path) -> None:
         database="pro",
         role="dbt_pro",
     )
-    with (
-        psycopg.connect(settings.conninfo("data_lake", "lake_reader")) as lake,
-        lake.cursor().copy(
-            f"copy (select {LAKE_COLUMNS} from forex.customer_transactions"
-            " order by transaction_id) to stdout"
-        ) as rows,
-        (folder / "lake.copy").open("wb") as file,
-    ):
-        for block in rows:
-            file.write(block)
+    with psycopg.connect(settings.conninfo("data_lake", "lake_reader")) as lake:
+        for landing in map(layout, tables()):
+            # `load_xid` is left to the new server: transaction numbers mean something on one only.
+            columns = [name for name in (*landing.columns, *LINEAGE) if name != "load_xid"]
+            query = sql.SQL("copy (select {} from {} order by {}) to stdout (header)").format(
+                sql.SQL(", ").join(map(sql.Identifier, columns)),
+                sql.Identifier("forex", landing.table),
+                sql.Identifier(landing.key),
+            )
+            with (
+                lake.cursor().copy(query) as rows,
+                (folder / f"{landing.table}.copy").open("wb") as file,
+            ):
+                for block in rows:
+                    file.write(block)
 
 
 def restore(folder: Path) -> None:
     """Bring what `pro` and the lake held to this server, whose own are still empty."""
-    with (
-        psycopg.connect(settings.conninfo("data_lake", "loader")) as lake,
-        (folder / "lake.copy").open("rb") as file,
-        lake.cursor().copy(f"copy forex.customer_transactions ({LAKE_COLUMNS}) from stdin") as rows,
-    ):
-        while block := file.read(1 << 16):
-            rows.write(block)
+    with psycopg.connect(settings.conninfo("data_lake", "loader")) as lake:
+        for table in tables():
+            path = folder / f"{table}.copy"
+            if not path.exists():  # the source is new in this change
+                continue
+            with path.open("rb") as file:
+                columns = file.readline().decode().split()
+                query = sql.SQL("copy {} ({}) from stdin").format(
+                    sql.Identifier("forex", table),
+                    sql.SQL(", ").join(map(sql.Identifier, columns)),
+                )
+                with lake.cursor().copy(query) as rows:
+                    while block := file.read(1 << 16):
+                        rows.write(block)
     with psycopg.connect(settings.conninfo("pro", "dbt_pro")) as pro:
         for schema in _schemas(folder):
             pro.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))

@@ -15,6 +15,7 @@ from psycopg import sql
 
 from orchestration.warehouse import citus, settings
 from orchestration.warehouse.errors import UserError, one_line
+from orchestration.warehouse.layouts import layout, tables
 
 SCRIPTS = Path(__file__).parent / "provisioning"
 WAREHOUSES = ("dev", "pro")
@@ -99,21 +100,28 @@ def _databases(connection: Connection) -> None:
         connection.execute(grant)
 
 
-def _foreign_tables(lake: Connection, warehouse: Connection) -> None:
-    """Give the warehouse a foreign table for each landing table, and each of its columns."""
-    columns = """
+def _columns(connection: Connection, schema: str) -> list[tuple[object, ...]]:
+    return _fetch(
+        connection,
+        """
         select table_name, column_name, data_type from information_schema.columns
         where table_schema = %s order by table_name, ordinal_position
-    """
-    have = _fetch(warehouse, columns, "data_lake")
-    for table, column, data_type in _fetch(lake, columns, "forex"):
+        """,
+        schema,
+    )
+
+
+def _foreign_tables(lake: Connection, warehouse: Connection) -> None:
+    """Give the warehouse a foreign table for each landing table, and each of its columns."""
+    have = _columns(warehouse, "data_lake")
+    for table, column, data_type in _columns(lake, "forex"):
         if table not in {row[0] for row in have}:
             warehouse.execute(
                 sql.SQL(
                     "import foreign schema forex limit to ({}) from server data_lake into data_lake"
                 ).format(sql.Identifier(str(table)))
             )
-            have = _fetch(warehouse, columns, "data_lake")
+            have = _columns(warehouse, "data_lake")
         elif (table, column, data_type) not in have:
             # A column added to the landing table later; the type is the lake's own catalogue entry.
             warehouse.execute(
@@ -124,9 +132,29 @@ def _foreign_tables(lake: Connection, warehouse: Connection) -> None:
 
 
 def _landing(lake: Connection) -> None:
-    layout = "landing_citus.sql" if settings.workers() else "landing_one_server.sql"
-    for script in ("landing.sql", layout):
-        lake.execute((SCRIPTS / script).read_bytes())
+    kind = "landing_citus.sql" if settings.workers() else "landing_one_server.sql"
+    for landing in map(layout, tables()):
+        table = sql.Identifier("forex", landing.table)
+        for script in ("landing.sql", kind):
+            lake.execute(
+                sql.SQL((SCRIPTS / script).read_text()).format(
+                    table=table,
+                    table_text=sql.Literal(f"forex.{landing.table}"),
+                    index=sql.Identifier(f"{landing.table}_changes"),
+                    key=sql.Identifier(landing.key),
+                    key_text=sql.Literal(landing.key),
+                    typed_columns=sql.SQL(", ").join(
+                        sql.SQL("{} text").format(sql.Identifier(name)) for name in landing.columns
+                    ),
+                )
+            )
+        # A column that the layout was given later. Rows that are there keep NULL in it.
+        have = _columns(lake, "forex")
+        for name in landing.columns:
+            if (landing.table, name, "text") not in have:
+                lake.execute(
+                    sql.SQL("alter table {} add column {} text").format(table, sql.Identifier(name))
+                )
 
 
 def _warehouse(connection: Connection, lake: Connection, passwords: dict[str, str]) -> None:

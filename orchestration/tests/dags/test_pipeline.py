@@ -1,5 +1,6 @@
 """The hourly DAG, run whole: files in, marts in `pro` out, over a real sshd."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -7,7 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from orchestration.loader.layout import COLUMNS
 from orchestration.tests.support import write_csv
 from orchestration.warehouse import docs
 from orchestration.warehouse.settings import CHECKOUT
@@ -226,3 +229,54 @@ def test_dbt_ends_with_the_connection(platform, first_run):
         while sessions():
             assert time.monotonic() < deadline, "dbt still runs"
             time.sleep(0.2)
+
+
+PLAN = """
+import json, pathlib, sys
+from orchestration.pipeline import landing
+from orchestration.warehouse import layouts
+
+layouts.FOLDER = pathlib.Path(sys.argv[1])
+landing.SETTLE_SECONDS = 0
+planned = landing.plan_new_files(sys.argv[2], sys.argv[3], 1000, 2)
+plans = planned["plans"]
+print(json.dumps([(plan["table"], plan["source_file"], plan["columns"]) for plan in plans]))
+"""
+
+
+def test_each_source_has_a_folder_of_its_own(platform, tmp_path):
+    """Files of one name in two of them are two files, to the ledger as well."""
+    shutil.copytree(CHECKOUT / "orchestration/warehouse/layouts", tmp_path / "layouts")
+    (tmp_path / "layouts/refunds.toml").write_text('key = "id"\ncolumns = ["id", "amount"]\n')
+    (tmp_path / "landing/refunds").mkdir(parents=True)
+    (tmp_path / "landing/unknown").mkdir()
+    write_csv(tmp_path / "landing/march.csv", [{}])
+    for name in ("refunds", "unknown"):
+        (tmp_path / "landing" / name / "march.csv").write_text("id,amount\n1,2\n")
+    conninfo = make_conninfo(
+        host="127.0.0.1",
+        port=platform.environment["WAREHOUSE_PORT"],
+        dbname="data_lake",
+        user="loader",
+        passfile=platform.environment["PGPASSFILE"],
+    )
+
+    def planned():
+        done = platform.airflow(
+            *("-c", PLAN, str(tmp_path / "layouts"), f"file://{tmp_path}/landing", conninfo)
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    refunds = ["refunds", "march.csv", ["id", "amount"]]
+    transactions = ["customer_transactions", "march.csv", list(COLUMNS)]
+    assert sorted(planned()) == [transactions, refunds]
+    digest = hashlib.sha256((tmp_path / "landing/refunds/march.csv").read_bytes()).hexdigest()
+    with platform.connect("data_lake", "postgres") as lake:
+        lake.execute(
+            "insert into forex.load_ledger (table_name, source_file, content_sha256, finished_at,"
+            " rows_read, rows_inserted, rows_updated, rows_unchanged, rows_superseded,"
+            " rows_rejected) values ('refunds', 'march.csv', %s, now(), 0, 0, 0, 0, 0, 0)",
+            [digest],
+        )
+    assert planned() == [transactions]

@@ -64,19 +64,14 @@ def test_a_new_column_from_the_file_to_silver(project):
     assert refused.returncode == 2
     assert "channel" in refused.stderr
 
-    landing = folder / "orchestration/warehouse/provisioning/landing.sql"
-    landing.write_text(
-        landing.read_text()
-        + "alter table forex.customer_transactions add column if not exists channel text;\n"
+    _edit(
+        folder / "orchestration/warehouse/layouts/customer_transactions.toml",
+        '    "customer_city",\n',
+        '    "customer_city",\n    "channel",\n',
     )
     assert run(sys.executable, "-m", "orchestration.warehouse.provision").returncode == 0
     assert run(DBT, "run", "--quiet").returncode == 0  # nothing breaks on the way
 
-    _edit(
-        folder / "orchestration/loader/layout.py",
-        '    "customer_city",\n',
-        '    "customer_city",\n    "channel",\n',
-    )
     _load(run, folder, "new.csv")
     assert run(DBT, "run", "--quiet").returncode == 0
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loader_reference import LIMITS, Model, as_csv, row
-from psycopg import sql
 
 from orchestration.loader import (
     LoaderError,
@@ -24,7 +23,7 @@ from orchestration.loader import (
     plan,
 )
 from orchestration.loader.extraction import chunk_file
-from orchestration.loader.layout import COLUMNS
+from orchestration.loader.layout import COLUMNS, TRANSACTIONS, statement
 
 HEADER = ",".join(COLUMNS).encode() + b"\n"
 
@@ -446,14 +445,15 @@ def test_rows_are_looked_up_by_index_whatever_the_planner_believes(loading, rows
     if analyzed:
         loading.lake.execute("vacuum analyze forex.customer_transactions")
     with loading.connection.transaction():
-        loading.connection.execute(merge._CREATE_STAGING)
+        loading.connection.execute(statement(merge._CREATE_STAGING, TRANSACTIONS))
         loading.connection.execute(merge._BY_INDEX)
         lines = loading.connection.execute(
-            sql.SQL("explain ") + merge._MERGE,
+            statement("explain " + merge._MERGE, TRANSACTIONS),
             {"source_file": "", "load_timestamp": "2000-01-01"},
         ).fetchall()
         lines += loading.connection.execute(
-            sql.SQL("explain ") + merge._ANY_KNOWN, ["\n".join(map(str, range(1000)))]
+            statement("explain " + merge._ANY_KNOWN, TRANSACTIONS),
+            ["\n".join(map(str, range(1000)))],
         ).fetchall()
     plan = "\n".join(line for (line,) in lines)
     assert plan.count("Index Scan using customer_transactions_pkey") == 1

@@ -1,40 +1,29 @@
--- The landing schema of `data_lake`. Run by provision.py; running it again changes nothing.
+-- The landing schema of `data_lake`. Run by provision.py for each landing table; running it again
+-- changes nothing. What is in braces comes from the table's layout (orchestration/warehouse/layouts).
 
 create schema if not exists forex;
 
-create table if not exists forex.customer_transactions (
-    transaction_id text primary key,
-    customer_id text,
-    transaction_date text,
-    product_id text,
-    product_name text,
-    quantity text,
-    price text,
-    tax text,
-    customer_first_name text,
-    customer_last_name text,
-    customer_email text,
-    customer_phone text,
-    customer_country text,
-    customer_city text,
+create table if not exists {table} (
+    {typed_columns},
     source_file text,
     source_line bigint,
     load_timestamp timestamptz not null default now(),
     -- The transaction that last wrote the row: what "changed since" is read by. A time stamp
     -- cannot serve: a load that began earlier may commit later.
     -- See docs/decisions/0003-watermarks-are-transaction-ids.md
-    load_xid bigint not null default pg_current_xact_id()::text::bigint
+    load_xid bigint not null default pg_current_xact_id()::text::bigint,
+    primary key ({key})
 );
 
 -- Rows lie by and large in the order they were written, so the highest `load_xid` of every eight
 -- pages finds the changed ones. It costs a load next to nothing; a B-tree takes a fifth of COPY's
 -- speed. Pages too new to be summarised are read, and vacuum, which summarises, soon comes.
-create index if not exists customer_transactions_changes
-on forex.customer_transactions using brin (load_xid) with (pages_per_range = 8);
+create index if not exists {index}
+on {table} using brin (load_xid) with (pages_per_range = 8);
 drop index if exists forex.customer_transactions_load_xid;
 do $$
 begin  -- a text of its own: Citus sends the whole of it to the workers
-    alter table forex.customer_transactions set (autovacuum_vacuum_insert_scale_factor = 0.02);
+    alter table {table} set (autovacuum_vacuum_insert_scale_factor = 0.02);
 end
 $$;
 
@@ -51,9 +40,13 @@ create table if not exists forex.rejected_row (
     load_timestamp timestamptz not null default now()
 );
 
+alter table forex.rejected_row
+add column if not exists table_name text not null default 'customer_transactions';
+
 -- The same bad line of the same file is told once, however often the file is loaded.
-create unique index if not exists rejected_row_once
-on forex.rejected_row (source_file, source_line, reason, md5(raw_line));
+create unique index if not exists rejected_row_told_once
+on forex.rejected_row (table_name, source_file, source_line, reason, md5(raw_line));
+drop index if exists forex.rejected_row_once;
 
 create table if not exists forex.load_ledger (
     load_id bigint generated always as identity primary key,
@@ -74,6 +67,9 @@ create table if not exists forex.load_ledger (
         = rows_inserted + rows_updated + rows_unchanged + rows_superseded + rows_rejected
     )
 );
+
+alter table forex.load_ledger
+add column if not exists table_name text not null default 'customer_transactions';
 
 create table if not exists forex.load_chunk (
     load_id bigint not null references forex.load_ledger on delete cascade,

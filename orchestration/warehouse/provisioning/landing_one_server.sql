@@ -1,4 +1,4 @@
--- Run by provision.py in `data_lake` after landing.sql, unless a Citus cluster holds the lake.
+-- Run by provision.py after landing.sql for each landing table, unless a Citus cluster holds the lake.
 
 create or replace function forex.stamp_load_xid() returns trigger
 language plpgsql as $$
@@ -10,5 +10,5 @@ $$;
 
 -- A trigger and not the loader's duty: whoever updates a row, the warehouse hears of it.
 create or replace trigger stamp_load_xid
-before update on forex.customer_transactions
+before update on {table}
 for each row execute function forex.stamp_load_xid();

@@ -53,6 +53,7 @@
         since timestamptz
     );
     insert into {{ build_lock_table() }} default values on conflict do nothing;
+    {{ create_history_tables() }}
     commit
 {%- endmacro %}
 

@@ -338,6 +338,17 @@ PIPELINE = [
     ),
 ]
 
+
+def _figure(title: str, description: str, sql: str, unit: str = "short") -> Panel:
+    return Panel(title, description, [sql], kind="stat", width=6, source="pro", unit=unit)
+
+
+def _marts(
+    title: str, description: str, sql: str, kind: str = "barchart", width: int = 12
+) -> Panel:
+    return Panel(title, description, [sql], kind=kind, width=width, source="pro")
+
+
 FOUND = 'sum(forex_dbt_test_failures{test="%s"})'
 QUALITY = [
     _stat(
@@ -417,17 +428,52 @@ QUALITY = [
         [('sum(increase(forex_load_rows_total{outcome="superseded"}[1h]))', "superseded")],
         width=12,
     ),
+    _marts(
+        "Since when it is bad",
+        "Tests and models that were not good when they last ran, in the last seven days.",
+        "select bad_since, name, status, failures, last_passed_at, last_run_at"
+        " from data_marts.data_quality_check"
+        " where bad_since is not null and last_run_at > now() - interval '7 days'"
+        " order by bad_since desc",
+        kind="table",
+        width=24,
+    ),
+    _marts(
+        "Runs by day",
+        "Of the last 30.",
+        "select date_day::text as day, runs - failed_runs as good, failed_runs as failed"
+        " from data_marts.data_quality_daily where date_day > current_date - 30 order by 1",
+    ),
+    _marts(
+        "Rows with a flaw by day",
+        "As the last run of each day found them.",
+        "select date_day::text as day, rows_rejected as rejected, rows_superseded as superseded,"
+        " rows_unreadable_quantity as unreadable_quantity,"
+        " rows_missing_quantity as missing_quantity"
+        " from data_marts.data_quality_daily where date_day > current_date - 30 order by 1",
+    ),
+    _marts(
+        "Rows by day",
+        "In the lake and in silver; the difference is rejected or superseded.",
+        "select date_day::text as day, rows_in_lake as lake, rows_in_silver as silver"
+        " from data_marts.data_quality_daily where date_day > current_date - 30 order by 1",
+    ),
+    _marts(
+        "Lines that could not be landed, by day",
+        "Of that day's loads.",
+        "select date_day::text as day, lines_rejected as rejected"
+        " from data_marts.data_quality_daily where date_day > current_date - 30 order by 1",
+    ),
+    _marts(
+        "Last runs",
+        "What each found.",
+        "select started_at, command, succeeded, tests_failed, tests_warned, rows_rejected,"
+        " rows_superseded, extract(epoch from finished_at - started_at)::integer as seconds"
+        " from data_marts.data_quality_run order by started_at desc limit 50",
+        kind="table",
+        width=24,
+    ),
 ]
-
-
-def _figure(title: str, description: str, sql: str, unit: str = "short") -> Panel:
-    return Panel(title, description, [sql], kind="stat", width=6, source="pro", unit=unit)
-
-
-def _marts(
-    title: str, description: str, sql: str, kind: str = "barchart", width: int = 12
-) -> Panel:
-    return Panel(title, description, [sql], kind=kind, width=width, source="pro")
 
 
 MARTS = [

@@ -10,7 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orchestration.tests.support import Dbt, copy_checkout
+from orchestration.observability.dashboards import QUALITY
+from orchestration.tests.support import Dbt, copy_checkout, load, write_csv
 from orchestration.warehouse.provision import provision
 from orchestration.warehouse.settings import CHECKOUT
 
@@ -38,6 +39,11 @@ def dbt(server, folder, tmp_path_factory):
     for name, text in PROBES.items():
         (project / name).write_text(text)
     return Dbt("dev", folder, project)
+
+
+@pytest.fixture
+def dbt_pro(server, tmp_path):
+    return Dbt("pro", tmp_path)
 
 
 @pytest.fixture
@@ -124,6 +130,40 @@ def test_what_builds_nothing_leaves_no_row(dev, dbt):
     ).fetchall() == [("test", False), ("run", True)]
 
 
+def test_since_when_it_is_bad_survives_a_full_refresh(dev, dbt, folder):
+    """Good, bad, bad, good: the mart names the run of each turn."""
+
+    def since():
+        return dev.execute(
+            "select status, status_since, bad_since, last_passed_at, last_run_at, failures"
+            " from analyst_data_marts.data_quality_check where name = 'probe'"
+        ).fetchone()
+
+    def run(*rows):
+        dev.execute("truncate probe.row")
+        for row in rows:
+            dev.execute("insert into probe.row values (%s)", [row])
+        (_fails if rows else lambda dbt, *arguments: dbt(*arguments))(
+            dbt, "test", "--select", "probe"
+        )
+        invocation = _artifact(folder)["metadata"]["invocation_id"]
+        return dev.execute(
+            "select started_at from analyst_audit.dbt_run where invocation_id = %s", [invocation]
+        ).fetchone()[0]
+
+    dbt("run", "--select", "data_quality_check")
+    good = run()
+    assert since() == ("pass", good, None, good, good, 0)
+    bad = run(1)
+    assert since() == ("fail", bad, bad, good, bad, 1)
+    worse = run(1, 2)
+    assert since() == ("fail", bad, bad, good, worse, 2)
+    dbt("run", "--select", "data_quality_check", "--full-refresh")
+    assert since() == ("fail", bad, bad, good, worse, 2)
+    again = run()
+    assert since() == ("pass", again, None, again, again, 0)
+
+
 def test_a_history_that_cannot_be_written_fails_no_run(dev, dbt, folder):
     dbt("test", "--select", "probe")
     dev.execute(
@@ -133,6 +173,39 @@ def test_a_history_that_cannot_be_written_fails_no_run(dev, dbt, folder):
     assert "history of runs could not be written: new row" in (folder / "dbt.log").read_text()
     assert dev.execute("select count(*) from analyst_audit.dbt_run").fetchone() == (1,)
     assert dev.execute("select holder from analyst_audit.build_lock").fetchone() == (None,)
+
+
+def test_the_dashboard_sees_the_history_of_pro(server, lake, dbt_pro, tmp_path):
+    """Lines and rows of a load with every flaw, as far as Grafana's role may look."""
+    load(
+        write_csv(
+            tmp_path / "flaws.csv",
+            [
+                {"transaction_id": "1"},
+                {"transaction_id": "2"},  # superseded: the same sale
+                {"transaction_id": "3", "price": "?"},
+                {"transaction_id": "", "customer_email": "nobody"},
+                {"transaction_id": "5", "customer_email": "a", "quantity": ""},
+                {"transaction_id": "6", "customer_email": "b", "quantity": "2.5"},
+            ],
+        )
+    )
+    dbt_pro("build", "--full-refresh")
+    with psycopg.connect(server("pro", "dashboard")) as dashboard:
+        last = dashboard.execute(
+            "select rows_in_lake, rows_in_silver, rows_rejected, rows_superseded,"
+            " rows_unreadable_quantity, rows_missing_quantity, succeeded, full_refresh"
+            " from data_marts.data_quality_run order by started_at desc limit 1"
+        ).fetchone()
+        assert last == (5, 3, 1, 1, 1, 1, True, True)
+        assert dashboard.execute(
+            "select loads, lines_read, lines_rejected, rows_rejected"
+            " from data_marts.data_quality_daily order by date_day desc limit 1"
+        ).fetchone() == (1, 6, 1, 1)
+        for panel in QUALITY:
+            for query in panel.queries:
+                if panel.source == "pro":
+                    assert dashboard.execute(query).fetchall(), panel.title
 
 
 def test_two_users_have_histories_of_their_own(dev, server, tmp_path, monkeypatch):

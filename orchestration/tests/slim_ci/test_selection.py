@@ -9,6 +9,7 @@ from orchestration.tests.slim_ci.conftest import short
 from orchestration.warehouse.errors import UserError
 
 MARTS = {"agg_sales_country", "agg_sales_customer", "agg_sales_monthly"}
+QUALITY = {"data_quality_check", "data_quality_daily", "data_quality_run"}
 DIMS = {"customer_dim", "product_dim", "location_dim", "date_dim"}
 AFTER_TRANSACTION = DIMS | {"superseded_transaction", "transaction_fct"}
 SOURCE_TESTS = {
@@ -269,7 +270,7 @@ def test_a_contract(project, base):
 
 def test_the_configuration_of_a_folder(project, base):
     project.replace("dbt_project.yml", "+materialized: view", "+materialized: table")
-    assert project.select(base.folder)[0] == base.with_descendants(*MARTS)
+    assert project.select(base.folder)[0] == base.with_descendants(*MARTS, *QUALITY)
 
 
 @pytest.mark.parametrize(

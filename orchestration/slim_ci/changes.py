@@ -27,6 +27,7 @@ DBT_PACKAGES = ("dbt", "dbt_postgres")
 BUILTINS = {"ref", "source", "config"}
 # Parts of dbt_project.yml that dbt compares node by node, and the variables.
 COMPARED = {"version", "models", "seeds", "snapshots", "data_tests", "unit_tests", "vars"}
+LANDING_SCHEMA = "data_lake"
 PROPERTY_FOLDERS = ("models", "macros", "tests", "seeds", "snapshots")
 CALL = re.compile(r"\b(\w+)\s*\(|dispatch\(\s*['\"](\w+)")
 VARIABLE = re.compile(r"\b(?:has_)?var\(\s*(?:\\?['\"](\w+)\\?['\"]\s*[,)]|\S)")
@@ -154,7 +155,7 @@ def _sources(changes: Changes, before: State, after: Manifest, landing: str) -> 
     for key, source in after["sources"].items():
         old = before.manifest["sources"].get(key)
         table = f"{source['source_name']}.{source['name']}"
-        if before.file(LANDING_FILE) != landing:
+        if source["schema"] == LANDING_SCHEMA and before.file(LANDING_FILE) != landing:
             changes.selected[f"source:{table}+"] = "the landing tables"
         elif old and columns(old) != columns(source):
             changes.selected[f"source:{table}+"] = "columns of the source"

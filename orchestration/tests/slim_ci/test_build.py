@@ -222,7 +222,7 @@ def test_without_a_state_everything_is_built_and_it_says_so(project, slim, tmp_p
     code, output = slim(folder=tmp_path)
     assert code == 0, output
     assert "there is no state to compare with" in output
-    assert "17 models built" in output
+    assert "20 models built" in output
 
 
 def test_nothing_changed_builds_nothing_and_says_so(project, slim, tmp_path):

@@ -220,7 +220,7 @@ def test_a_column_of_a_source(project, base):
 def test_the_landing_tables(project, base):
     project.replace(state.LANDING_FILE, "    quantity text,", "    quantity integer,")
     assert project.select(base.folder)[0] == SOURCE_TESTS | base.with_descendants(
-        "customer_transactions", "loads"
+        "customer_transactions", "loads", "data_quality_daily"
     )
 
 

@@ -164,13 +164,18 @@ def test_since_when_it_is_bad_survives_a_full_refresh(dev, dbt, folder):
     assert since() == ("pass", again, None, again, again, 0)
 
 
-def test_a_history_that_cannot_be_written_fails_no_run(dev, dbt, folder):
+@pytest.mark.parametrize("reason", ["disk_full", "query_canceled"])
+def test_a_history_that_cannot_be_written_fails_no_run(dev, dbt, folder, reason):
     dbt("test", "--select", "probe")
     dev.execute(
-        "alter table analyst_audit.dbt_result add constraint none check (name is null) not valid"
+        "create function probe.refuse() returns trigger language plpgsql as"
+        f" $$ begin raise {reason} using message = 'refused: {reason}'; end $$;"
+        "create trigger refuse before insert on analyst_audit.dbt_result"
+        " execute function probe.refuse()"
     )
     dbt("test", "--select", "probe")
-    assert "history of runs could not be written: new row" in (folder / "dbt.log").read_text()
+    told = f"history of runs could not be written: refused: {reason}"
+    assert told in (folder / "dbt.log").read_text()
     assert dev.execute("select count(*) from analyst_audit.dbt_run").fetchone() == (1,)
     assert dev.execute("select holder from analyst_audit.build_lock").fetchone() == (None,)
 

@@ -41,8 +41,8 @@ def dbt(server, folder, tmp_path_factory):
         (project / name).write_text(text)
     # Twice: what is kept of a run, is kept once.
     settings = project / "dbt_project.yml"
-    hook = '"{{ record_run(results) }}"'
-    settings.write_text(settings.read_text().replace(hook, f"{hook}, {hook}"))
+    hook = '  - "{{ record_run(results) }}"\n'
+    settings.write_text(settings.read_text().replace(hook, hook + hook))
     return Dbt("dev", folder, project)
 
 

@@ -135,7 +135,7 @@ begin
     perform set_config('audit.failure', '', false);
     set local lock_timeout = '5s';
     {{ statements }}
-exception when others then
+exception when query_canceled or others then
     perform set_config('audit.failure', sqlerrm, false);
 end
     {%- endset -%}

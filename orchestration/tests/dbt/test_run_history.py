@@ -23,6 +23,7 @@ PROBES = {
     "tests/hostile.sql": "select * from probe.word where word::integer = 1",
     "models/bronze/broken.sql": "{{ config(materialized='table') }}"
     " select word::integer as n from probe.word",
+    "models/bronze/zero.sql": "{{ exceptions.raise_compiler_error('a\\x00b') if execute }}",
     "models/bronze/child.sql": "select * from {{ ref('broken') }}",
 }
 
@@ -38,6 +39,10 @@ def dbt(server, folder, tmp_path_factory):
     shutil.copytree(CHECKOUT / "dbt_packages", project / "dbt_packages")
     for name, text in PROBES.items():
         (project / name).write_text(text)
+    # Twice: what is kept of a run, is kept once.
+    settings = project / "dbt_project.yml"
+    hook = '  - "{{ record_run(results) }}"\n'
+    settings.write_text(settings.read_text().replace(hook, hook + hook))
     return Dbt("dev", folder, project)
 
 
@@ -68,7 +73,8 @@ def _artifact(folder):
 
 
 def test_the_history_equals_the_artifact_of_a_run_that_failed(dev, dbt, folder):
-    _fails(dbt, "build", "--select", "+missing_quantity", "broken+", "probe", "hostile")
+    _fails(dbt, "build", "--select", "+missing_quantity", "broken+", "zero", "probe", "hostile")
+    assert "could not be written" not in (folder / "dbt.log").read_text()
     artifact = _artifact(folder)
     invocation = artifact["metadata"]["invocation_id"]
     expected = {
@@ -76,7 +82,7 @@ def test_the_history_equals_the_artifact_of_a_run_that_failed(dev, dbt, folder):
             node["unique_id"],
             node["status"],
             node["failures"],
-            (node["message"] or "")[:1000],
+            (node["message"] or "").replace("\0", "")[:1000],
             round(node["execution_time"], 3),
         )
         for node in artifact["results"]
@@ -89,11 +95,12 @@ def test_the_history_equals_the_artifact_of_a_run_that_failed(dev, dbt, folder):
         [invocation],
     ).fetchall()
     assert set(kept) == expected
+    assert any("ab" in row[3] for row in kept if row[0].endswith(".zero"))
     assert sum('it\'s "100%" $$' in row[3] and "\U0001f600" in row[3] for row in kept) == 2
     assert dev.execute(
         "select invocation_id, target, command, full_refresh, failed, skipped,"
         " passed + warned + failed + skipped, started_at < finished_at from analyst_audit.dbt_run"
-    ).fetchall() == [(invocation, "dev", "build", False, 2, 1, len(expected), True)]
+    ).fetchall() == [(invocation, "dev", "build", False, 3, 1, len(expected), True)]
 
 
 def test_rows_are_counted_once_a_day_and_when_built_anew(dev, dbt):
@@ -164,13 +171,18 @@ def test_since_when_it_is_bad_survives_a_full_refresh(dev, dbt, folder):
     assert since() == ("pass", again, None, again, again, 0)
 
 
-def test_a_history_that_cannot_be_written_fails_no_run(dev, dbt, folder):
+@pytest.mark.parametrize("reason", ["disk_full", "query_canceled"])
+def test_a_history_that_cannot_be_written_fails_no_run(dev, dbt, folder, reason):
     dbt("test", "--select", "probe")
     dev.execute(
-        "alter table analyst_audit.dbt_result add constraint none check (name is null) not valid"
+        "create function probe.refuse() returns trigger language plpgsql as"
+        f" $$ begin raise {reason} using message = 'refused: {reason}'; end $$;"
+        "create trigger refuse before insert on analyst_audit.dbt_result"
+        " execute function probe.refuse()"
     )
     dbt("test", "--select", "probe")
-    assert "history of runs could not be written: new row" in (folder / "dbt.log").read_text()
+    told = f"history of runs could not be written: refused: {reason}"
+    assert told in (folder / "dbt.log").read_text()
     assert dev.execute("select count(*) from analyst_audit.dbt_run").fetchone() == (1,)
     assert dev.execute("select holder from analyst_audit.build_lock").fetchone() == (None,)
 

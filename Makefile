@@ -73,7 +73,7 @@ run: ## load SOURCE=file-or-folder, build TARGET=dev|pro, report
 		$(RUN) orchestration.loader "$(SOURCE)"; \
 		outcome=0; .venv/bin/dbt build --target $(TARGET) || outcome=$$?; \
 		test "$(TARGET) $$outcome" != "pro 0" || $(RUN) orchestration.slim_ci.state save state; \
-		echo; $(RUN) orchestration.warehouse.report --since "$$started"; \
+		echo; $(RUN) orchestration.report --since "$$started"; \
 		exit $$outcome
 
 .PHONY: slim-ci

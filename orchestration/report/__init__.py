@@ -1,0 +1,1 @@
+"""The report on a run: gathered once, told in the terminal and on a page."""

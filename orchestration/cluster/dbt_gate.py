@@ -19,6 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,11 @@ COMMANDS: dict[str, Callable[[], list[list[str]]]] = {
         *_module("orchestration.warehouse.docs", str(target() / "static_index.html")),
     ],
     "maintain": lambda: _module("orchestration.cluster.maintain"),
+    "report": lambda: _module(
+        "orchestration.report",
+        *("--since", f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"),
+        *("--page", str(Path(os.environ["DBT_PUBLISH_PATH"]) / "report.html")),
+    ),
     "publish": lambda: _module("orchestration.cluster.dbt_gate", "--publish"),
 }
 

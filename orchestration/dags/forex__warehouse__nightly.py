@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import Asset, CronTriggerTimetable, dag, get_current_context, task
+from airflow.sdk import Asset, CronTriggerTimetable, TriggerRule, dag, get_current_context, task
 
 from orchestration.pipeline import alert, report
 from orchestration.pipeline.dbt import DbtOverSsh
@@ -58,6 +58,8 @@ def forex__warehouse__nightly() -> None:
     build = DbtOverSsh(task_id="build", command="dbt build --target pro", outlets=[MARTS])
     # The build has tested what changed; this tests every row.
     test = DbtOverSsh(task_id="test", command="dbt test --target pro")
+    # Of the last day, however the build and the tests ended.
+    page = DbtOverSsh(task_id="report", command="report", trigger_rule=TriggerRule.ALL_DONE)
     docs = DbtOverSsh(task_id="docs", command="dbt docs generate --target pro")
     publish = DbtOverSsh(task_id="publish", command="publish", outlets=[MANIFEST])
     maintain = DbtOverSsh(task_id="maintain", command="maintain")
@@ -65,7 +67,7 @@ def forex__warehouse__nightly() -> None:
     deps >> [freshness, build]
     build >> test >> docs >> publish >> told
     build >> maintain >> told
-    freshness >> told
+    [freshness, test >> page] >> told
 
 
 forex__warehouse__nightly()

@@ -1,6 +1,6 @@
-"""Tell what a run did: `python -m orchestration.report [--since TIME] [--target-path FOLDER]`.
+"""Tell what a run did: `python -m orchestration.report [--since TIME] …`.
 
-Prints it, and writes `report.html` into the folder of dbt's artifacts.
+Prints it, and writes it as a page.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ def main() -> int:
         default=Path(os.environ.get("DBT_TARGET_PATH", settings.CHECKOUT / "target")),
         help="dbt's artifacts (default: target/)",
     )
+    parser.add_argument("--page", type=Path, help="(default: report.html among the artifacts)")
     arguments = parser.parse_args()
     facts = gather(arguments.since, arguments.target_path)
     print(text(facts))
-    page = arguments.target_path / "report.html"
+    page = arguments.page or arguments.target_path / "report.html"
     fresh = page.with_suffix(".new")
     fresh.write_text(render(facts), encoding="utf-8")
     fresh.replace(page)

@@ -20,6 +20,7 @@ COUNTS = ("read", "inserted", "updated", "unchanged", "superseded", "rejected")
 LAKE = "source.forex_warehouse.forex."
 EXAMPLES = 10
 FILES = 50
+BUILD = "build_results.json"
 SIZES = (
     *("transaction", "rejected_transaction", "superseded_transaction", "missing_quantity"),
     *("customer_dim", "location_dim", "product_dim"),
@@ -64,16 +65,12 @@ class Facts:
 class _Warehouse:
     """The relations of the target of dbt's last run, by the names that dbt has for them."""
 
-    def __init__(self, target: Path) -> None:
-        self.manifest, self.run = (
-            _artifact(target, "manifest.json"),
-            _artifact(target, "run_results.json"),
-        )
-        nodes = self.manifest["nodes"].values()
+    def __init__(self, manifest: dict[str, Any]) -> None:
+        nodes = manifest["nodes"].values()
         models = [node for node in nodes if node["resource_type"] == "model"]
         self.database: str = models[0]["database"]
         self._relations = {node["name"]: (node["schema"], node["alias"]) for node in models}
-        for name, source in self.manifest["sources"].items():
+        for name, source in manifest["sources"].items():
             if name.startswith(LAKE):
                 self._relations[source["name"]] = (source["schema"], source["identifier"])
         role = "dbt_pro" if self.database == "pro" else settings.analyst()
@@ -107,8 +104,8 @@ def gather(since: str, target: Path) -> Facts:
         UserError: dbt has not run, or the warehouse cannot be reached.
 
     """
-    warehouse = _Warehouse(target)
-    results = warehouse.run["results"]
+    warehouse = _Warehouse(_artifact(target, "manifest.json"))
+    built_at, results = _results(target)
     models = [_model(result) for result in results if result["unique_id"].startswith("model.")]
     loads = _loads(warehouse, since)
     files = sorted({row[0] for row in loads.rows})
@@ -128,7 +125,7 @@ def gather(since: str, target: Path) -> Facts:
     ]
     facts = Facts(
         database=warehouse.database,
-        built_at=datetime.fromisoformat(warehouse.run["metadata"]["generated_at"]),
+        built_at=built_at,
         failed=any(result["status"] in BAD[:3] for result in results),
         listings=[listing for listing in listings if listing.total],
         figures=_figures(warehouse),
@@ -140,6 +137,20 @@ def gather(since: str, target: Path) -> Facts:
             "Nothing changed: the lake had every row already, and no model wrote one."
         )
     return facts
+
+
+def _results(target: Path) -> tuple[datetime, list[dict[str, Any]]]:
+    """Return when dbt last ran, and its results; with those of the build, if it only tested.
+
+    The cluster keeps a build's results for the commands that follow it.
+    """
+    run = _artifact(target, "run_results.json")
+    results: list[dict[str, Any]] = run["results"]
+    if run["args"]["which"] == "test" and (target / BUILD).exists():
+        tested = {result["unique_id"] for result in results}
+        build = _artifact(target, BUILD)["results"]
+        results = [result for result in build if result["unique_id"] not in tested] + results
+    return datetime.fromisoformat(run["metadata"]["generated_at"]), results
 
 
 def _artifact(target: Path, name: str) -> dict[str, Any]:

@@ -161,12 +161,19 @@ def test_a_failed_model_is_named(platform, first_run):
     assert "product_dim" in reason
 
 
-def test_the_documentation_is_published_as_a_page_that_stands_alone(platform, first_run):
-    for command in ("dbt docs generate --target pro", "publish"):
+def test_the_pages_are_published_and_stand_alone(platform, first_run):
+    for command in (
+        *("dbt test --target pro", "report"),
+        *("dbt docs generate --target pro", "publish"),
+    ):
         done = subprocess.run(platform.ssh(command), capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-    page = Path(platform.environment["DBT_PUBLISH_PATH"]) / "static_index.html"
-    assert docs.POLICY in page.read_text()
+    published = Path(platform.environment["DBT_PUBLISH_PATH"])
+    assert docs.POLICY in (published / "static_index.html").read_text()
+    report = (published / "report.html").read_text()
+    # Models of the build, tests of the command after it.
+    assert "<td>transaction_fct</td>" in report
+    assert "conservation" in report
 
 
 @pytest.mark.parametrize(

@@ -109,10 +109,11 @@ def test_dbt_runs_after_the_load_and_assets_are_emitted(dags):
 def test_the_night_does_all_that_it_should(dags):
     tasks = dags["forex__warehouse__nightly"]["tasks"]
     assert set(tasks) == {
-        *("freshness", "deps", "build", "test", "docs", "publish", "maintain", "tell"),
+        *("freshness", "deps", "build", "test", "report", "docs", "publish", "maintain", "tell"),
     }
     assert tasks["test"]["command"] == "dbt test --target pro"
     assert tasks["test"]["after"] == ["build"]
+    assert tasks["report"]["after"] == ["test"]
     # The pages that Airflow shows are those of the build before them.
     assert tasks["docs"]["command"] == "dbt docs generate --target pro"
     assert tasks["docs"]["after"] == ["test"]

@@ -33,6 +33,8 @@ def start(checkout, path, *options, **popen):
         cwd=checkout,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # Ignored, and so inherited, where a script runs the tests in the background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         **popen,
     )
 

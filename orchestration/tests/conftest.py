@@ -18,6 +18,7 @@ os.environ.update(json.loads(os.environ.get("PLAY_ON", "{}")))
 import psycopg  # noqa: E402
 import pytest  # noqa: E402
 
+from orchestration.tests.support import empty_lake  # noqa: E402
 from orchestration.warehouse import server as embedded  # noqa: E402
 from orchestration.warehouse import settings  # noqa: E402
 from orchestration.warehouse.provision import provision  # noqa: E402
@@ -49,10 +50,7 @@ def pytest_unconfigure():
 def lake(server):
     """An administrator's connection to an empty lake."""
     with psycopg.connect(server("data_lake", "postgres"), autocommit=True) as connection:
-        connection.execute(
-            "truncate forex.customer_transactions, forex.rejected_row,"
-            " forex.load_chunk, forex.load_ledger"
-        )
+        empty_lake(connection)
         yield connection
 
 

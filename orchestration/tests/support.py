@@ -88,6 +88,14 @@ def load(path: Path) -> LoadResult:
         )
 
 
+def empty_lake(lake: psycopg.Connection) -> None:
+    """Empty the lake, as its administrator."""
+    lake.execute(
+        "truncate forex.customer_transactions, forex.rejected_row,"
+        " forex.load_chunk, forex.load_ledger"
+    )
+
+
 def insert_row(
     connection: psycopg.Connection,
     transaction_id: str,

@@ -8,6 +8,7 @@ from unittest.mock import patch
 import psycopg
 import pytest
 
+from orchestration.tests.support import empty_lake
 from orchestration.warehouse import settings
 from orchestration.warehouse.provision import provision
 
@@ -73,12 +74,5 @@ def cluster(tmp_path_factory):
 def spread_lake(cluster):
     """An administrator's connection to the cluster's empty lake."""
     with cluster.connect("data_lake") as connection:
-        empty(connection)
+        empty_lake(connection)
         yield connection
-
-
-def empty(lake):
-    lake.execute(
-        "truncate forex.customer_transactions, forex.rejected_row,"
-        " forex.load_chunk, forex.load_ledger"
-    )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from orchestration.tests import support
-from orchestration.tests.support import Dbt, contents, write_csv
+from orchestration.tests.support import Dbt, contents, empty_lake, write_csv
 
 HISTORIES = int(os.environ.get("HISTORIES", "12"))
 
@@ -76,10 +76,7 @@ class History(RuleBasedStateMachine):
         self.names = count(1)
         self.lake = psycopg.connect(self.server("data_lake", "postgres"), autocommit=True)
         self.dev = psycopg.connect(self.server("dev", "postgres"), autocommit=True)
-        self.lake.execute(
-            "truncate forex.customer_transactions, forex.rejected_row,"
-            " forex.load_chunk, forex.load_ledger"
-        )
+        empty_lake(self.lake)
         # Empty tables and marks: what a first build on an empty lake leaves, without its cost.
         self.dev.execute(
             "truncate analyst_bronze.missing_quantity, analyst_silver.cleaned_transaction,"

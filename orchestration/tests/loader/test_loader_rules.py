@@ -24,6 +24,7 @@ from orchestration.loader import (
 )
 from orchestration.loader.extraction import chunk_file
 from orchestration.loader.layout import COLUMNS, TRANSACTIONS, statement
+from orchestration.tests.support import empty_lake
 
 HEADER = ",".join(COLUMNS).encode() + b"\n"
 
@@ -292,10 +293,7 @@ file = st.lists(lines, max_size=12).map("\n".join).map(str.encode)
 def test_any_way_of_cutting_gives_the_same_lake(
     loading, files, end, bad_bytes, rows_per_chunk, range_bytes, block, limits
 ):
-    loading.lake.execute(
-        "truncate forex.customer_transactions, forex.rejected_row,"
-        " forex.load_chunk, forex.load_ledger"
-    )
+    empty_lake(loading.lake)
     model = Model()
     with (
         mock.patch("orchestration.loader.planning.MIN_RANGE_BYTES", range_bytes),

@@ -7,12 +7,13 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 
+import psycopg
 import pytest
 
 from orchestration.report.facts import gather
 from orchestration.report.page import render
 from orchestration.report.terminal import shown, text
-from orchestration.tests.support import Dbt, load, write_csv
+from orchestration.tests.support import Dbt, empty_lake, load, write_csv
 from orchestration.warehouse.errors import UserError
 from orchestration.warehouse.settings import CHECKOUT
 
@@ -62,8 +63,8 @@ def dbt(server, target):
     return Dbt("dev", target)
 
 
-@pytest.fixture
-def built(lake, dbt, tmp_path):
+@pytest.fixture(scope="module")
+def built(server, dbt, tmp_path_factory):
     """`dev`, of hostile sales, a bad line, a row that cannot be cleaned and one superseded."""
     records = [
         {"transaction_id": str(n), "customer_country": value, "customer_first_name": value,
@@ -76,9 +77,11 @@ def built(lake, dbt, tmp_path):
         {"transaction_id": "bad", "price": IMAGE},
         {"transaction_id": "none", "quantity": ""},
     ]
-    path = write_csv(tmp_path / "sales <b>.csv", records)
+    path = write_csv(tmp_path_factory.mktemp("files") / "sales <b>.csv", records)
     with path.open("a") as file:
         file.write(f"{SCRIPT},too,few\n")
+    with psycopg.connect(server("data_lake", "postgres")) as lake:
+        empty_lake(lake)
     load(path)
     dbt("build", "--full-refresh", "--exclude-resource-type", "unit_test")
 

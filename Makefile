@@ -132,8 +132,17 @@ docs: server ## build the dbt documentation: target/static_index.html
 	@$(RUN) orchestration.warehouse.docs target/static_index.html
 	@echo "open target/static_index.html"
 
+.venv/browser: .venv/ready requirements/browser.txt
+	@.tools/bin/uv pip install --quiet --compile-bytecode --require-hashes --python .venv/bin/python -r requirements/browser.txt >.cache/setup.log 2>&1 \
+		|| { echo "error: the browser's driver could not be installed: is a Python package registry (PyPI or a mirror, see UV_INDEX_URL) reachable? Details: .cache/setup.log" >&2; exit 2; }
+	@touch $@
+
+.PHONY: screenshots
+screenshots: run docs .venv/browser ## take the README's pictures of the pages, in headless Chromium
+	@$(RUN) orchestration.report.screenshots
+
 .PHONY: test
-test: setup ## everything that needs no Docker; ends with pytest's summary line
+test: setup .venv/browser ## everything that needs no Docker; ends with pytest's summary line
 	@$(MAKE) lint
 	@.venv/bin/pytest
 
@@ -159,7 +168,7 @@ clean: stop ## remove what the commands made: server, environments, caches, buil
 
 .PHONY: lock
 lock: .tools/ready ## compile requirements/*.in into the hashed locks beside them
-	@for name in uv dbt dev airflow bench; do \
+	@for name in uv dbt dev browser airflow bench; do \
 		test -f requirements/$$name.in || continue; \
 		.tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 			--no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt; \

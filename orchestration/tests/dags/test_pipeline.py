@@ -163,7 +163,7 @@ def test_a_failed_model_is_named(platform, first_run):
 
 def test_the_pages_are_published_and_stand_alone(platform, first_run):
     for command in (
-        *("dbt test --target pro", "report"),
+        *("dbt build --target pro", "dbt test --target pro", "report"),
         *("dbt docs generate --target pro", "publish"),
     ):
         done = subprocess.run(platform.ssh(command), capture_output=True, text=True)

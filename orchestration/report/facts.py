@@ -21,6 +21,7 @@ LAKE = "source.forex_warehouse.forex."
 EXAMPLES = 10
 FILES = 50
 BUILD = "build_results.json"
+FRESHNESS = "sources.json"
 SIZES = (
     *("transaction", "rejected_transaction", "superseded_transaction", "missing_quantity"),
     *("customer_dim", "location_dim", "product_dim"),
@@ -112,6 +113,7 @@ def gather(since: str, target: Path) -> Facts:
     listings = [
         loads,
         *_rejected_lines(warehouse, files),
+        _freshness(target),
         Listing(
             f"Built in {warehouse.database}",
             ("model", "outcome", "rows written", "s"),
@@ -185,6 +187,20 @@ def _loads(warehouse: _Warehouse, since: str) -> Listing:
     )
     shown = rows[:FILES][::-1]
     return Listing("Loaded into the lake", ("file", *COUNTS), shown, len(rows), FILES)
+
+
+def _freshness(target: Path) -> Listing:
+    """Return what `dbt source freshness` found, where it was asked."""
+    results = _artifact(target, FRESHNESS)["results"] if (target / FRESHNESS).exists() else []
+    rows = [
+        (
+            result["unique_id"].split(".", 2)[2],
+            result["status"],
+            str(result.get("max_loaded_at") or result.get("error") or ""),
+        )
+        for result in results
+    ]
+    return Listing("Freshness", ("source", "outcome", "newest row"), rows, len(rows))
 
 
 def _rejected_lines(warehouse: _Warehouse, files: list[str]) -> list[Listing]:

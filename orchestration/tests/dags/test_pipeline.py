@@ -163,7 +163,8 @@ def test_a_failed_model_is_named(platform, first_run):
 
 def test_the_pages_are_published_and_stand_alone(platform, first_run):
     for command in (
-        *("dbt build --target pro", "dbt test --target pro", "report"),
+        *("dbt source freshness --target pro", "dbt build --target pro"),
+        *("dbt test --target pro", "report"),
         *("dbt docs generate --target pro", "publish"),
     ):
         done = subprocess.run(platform.ssh(command), capture_output=True, text=True)
@@ -174,6 +175,7 @@ def test_the_pages_are_published_and_stand_alone(platform, first_run):
     # Models of the build, tests of the command after it.
     assert "<td>transaction_fct</td>" in report
     assert "conservation" in report
+    assert "forex.customer_transactions" in report  # and how fresh it is
 
 
 @pytest.mark.parametrize(

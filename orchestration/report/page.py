@@ -11,7 +11,7 @@ from orchestration.report.facts import Facts, Listing
 from orchestration.report.plots import plot
 from orchestration.report.terminal import numeric, shown
 
-# With a mark as well as a colour.
+# The colour of an outcome, which is there as a word as well.
 MARKS = {
     **dict.fromkeys(("success", "pass", "no-op"), "good"),
     **dict.fromkeys(("warn", "skipped"), "warning"),

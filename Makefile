@@ -138,7 +138,8 @@ docs: server ## build the dbt documentation: target/static_index.html
 	@touch $@
 
 .PHONY: screenshots
-screenshots: run docs .venv/browser ## take the README's pictures of the pages, in headless Chromium
+screenshots: setup .venv/browser ## take the README's pictures of the pages, in headless Chromium
+	@$(RUN) orchestration.warehouse.scratch $(MAKE) run docs
 	@$(RUN) orchestration.report.screenshots
 
 .PHONY: test

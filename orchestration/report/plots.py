@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -39,19 +40,14 @@ def plot(listing: Listing) -> str:
         chart = pygal.Bar(
             height=320,
             x_label_rotation=45 if len(rows) > LEVEL else 0,
-            y_labels_major_count=4,
-            show_minor_y_labels=False,
             **_options(),
         )
     else:
-        chart = pygal.HorizontalBar(
-            height=60 + 34 * len(rows),
-            x_labels_major_count=4,
-            show_minor_x_labels=False,
-            **_options(),
-        )
+        chart = pygal.HorizontalBar(height=60 + 34 * len(rows), **_options())
     chart.x_labels = [_label(row[0]) for row in rows]
-    chart.add("", [float(row[-1]) for row in rows])
+    values = [float(row[-1]) for row in rows]
+    chart.y_labels = _ticks(max(values))
+    chart.add("", values)
     root = chart.render_tree()
     return _embedded(root, f"{listing.title}, the values are in the table below")
 
@@ -67,10 +63,20 @@ def _options() -> dict[str, Any]:
         "rounded_bars": 2,
         "truncate_label": -1,
         "margin": 8,
+        "margin_right": 36,
         "formatter": thousands,
         "value_formatter": thousands,
         "disable_xml_declaration": True,
     }
+
+
+def _ticks(most: float) -> list[float]:
+    """Return round values from 0 to beyond `most`, some four steps."""
+    if most <= 0:
+        return [0.0, 1.0]
+    power = 10.0 ** math.floor(math.log10(most / 4))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= most / 4)
+    return [step * number for number in range(math.ceil(most / step) + 1)]
 
 
 def _label(value: object) -> str:

@@ -5,7 +5,8 @@ import pytest
 from orchestration.report.browser import chromium, start
 
 
-@pytest.fixture(scope="session")
+# Not for the session: playwright leaves an event loop running in the process until it stops.
+@pytest.fixture(scope="module")
 def browser():
     if not chromium():
         pytest.skip("no Chromium: apt-get install chromium, or your system's package of it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,16 +16,15 @@ GRAVE = ("serious", "critical")
 
 def chromium() -> str | None:
     """Return the system's Chromium; none where there is none."""
-    return shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 @contextmanager
 def start() -> Iterator[Browser]:
     """Start it."""
-    # Its sandbox cannot be used by root, as in a CI container.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium(), args=arguments)
+        started = playwright.chromium.launch(executable_path=chromium())
         yield started
         started.close()
 

@@ -33,6 +33,7 @@ def main() -> int:
     facts = gather(arguments.since, arguments.target_path)
     print(text(facts))
     page = arguments.page or arguments.target_path / "report.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
     fresh = page.with_suffix(".new")
     fresh.write_text(render(facts), encoding="utf-8")
     fresh.replace(page)

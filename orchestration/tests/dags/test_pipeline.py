@@ -174,7 +174,7 @@ def test_the_pages_are_published_and_stand_alone(platform, first_run):
     report = (published / "report.html").read_text()
     # Models of the build, tests of the command after it.
     assert "<td>transaction_fct</td>" in report
-    assert "conservation" in report
+    assert "Slowest tests" in report
     assert "forex.customer_transactions" in report  # and how fresh it is
 
 

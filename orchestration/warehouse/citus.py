@@ -57,6 +57,13 @@ def add_workers(coordinator: Connection, workers: Sequence[settings.Node]) -> No
     for node in workers:
         if node not in nodes:
             coordinator.execute("select citus_add_node(%s, %s)", node)
+    # A full refresh picks the winner of each key on the coordinator: every clean row passes through
+    # there, on disk. Left to itself Citus refuses more than 1 GB, some four million rows.
+    coordinator.execute(
+        sql.SQL("alter database {} set citus.max_intermediate_result_size = -1").format(
+            sql.Identifier(coordinator.info.dbname)
+        )
+    )
 
 
 def show_lake(connection: Connection, readers: str) -> None:

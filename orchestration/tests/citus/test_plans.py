@@ -89,6 +89,13 @@ def test_a_build_without_news_fetches_nothing(built, relation):
     assert all(unit == "bytes" for _, unit in fetched), fetched
 
 
+@pytest.mark.parametrize(("database", "role"), [("pro", "dbt_pro"), ("dev", "analyst")])
+def test_a_full_refresh_may_be_larger_than_a_gigabyte(built, cluster, database, role):
+    with cluster.connect(database, role) as connection:
+        found = connection.execute("show citus.max_intermediate_result_size").fetchone()
+    assert found == ("-1",)
+
+
 def test_rows_of_a_build_leave_nothing_behind(built):
     pro, _ = built
     left = pro.execute("select relname from pg_class where relname like '%%__dbt_%%'").fetchall()

@@ -12,7 +12,7 @@ from orchestration.loader.errors import LoaderError, RefusedError
 from orchestration.loader.extraction import Extract, extract
 from orchestration.loader.ledger import Load, LoadResult, begin_load, begin_set, finish_load
 from orchestration.loader.merge import ChunkResult, load_chunk
-from orchestration.loader.planning import Plan, Range, plan
+from orchestration.loader.planning import Plan, Range, Survey, plan, plan_set, survey
 from orchestration.loader.run import load_file, worker_pool
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Plan",
     "Range",
     "RefusedError",
+    "Survey",
     "begin_load",
     "begin_set",
     "connect",
@@ -32,5 +33,7 @@ __all__ = [
     "load_chunk",
     "load_file",
     "plan",
+    "plan_set",
+    "survey",
     "worker_pool",
 ]

@@ -15,11 +15,10 @@ UPSERT = """
     with merged as (
         insert into {landing_table} as lake
             ({columns}, source_file, source_line, load_timestamp, load_xid)
-        select distinct on ({key})
+        select
             {columns}, %(source_file)s, source_line, %(load_timestamp)s,
             pg_current_xact_id()::text::bigint
-        from pg_temp.file_rows
-        order by {key}, source_line desc
+        from {file_rows} as file
         on conflict ({key}) do update set
             ({values}, source_file, source_line, load_timestamp, load_xid) = (
                 {new_values}, excluded.source_file, excluded.source_line,
@@ -29,7 +28,6 @@ UPSERT = """
         returning xmax = 0 as is_new
     )
     select
-        (select count(*) from (select 1 from pg_temp.file_rows group by {key}) as ids),
         count(*) filter (where is_new),
         count(*) filter (where not is_new)
     from merged

@@ -1,18 +1,19 @@
 r"""Second step of a load: one range of the file into chunk files, checked and ready for COPY.
 
-A row goes to the chunk that a hash of its id names, never to one by position. So an id that stands
+A row goes to the chunk that its id names (`bounds`), never to one by position. So an id that stands
 twice in a file meets itself in one chunk, where the later line wins whatever order the chunks are
 merged in. Cut by position, a later line that equals what the lake already holds would leave no
 trace, and the earlier line, merged afterwards, would win. And as chunks never share a key, their
 merges neither deadlock nor collide.
 
-Chunk files are in the text format of COPY: the line's number, then the file's columns in the
-file's order. Values arrive in the lake exactly as they are in the file; an empty field is ''.
+Chunk files are in the text format of COPY: the file's columns in the file's order, then the line's
+number. Values arrive in the lake exactly as they are in the file; an empty field is ''.
 """
 
 from __future__ import annotations
 
 import tempfile
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,6 @@ REJECTS = "rejects"
 MAX_KEY_BYTES = 2000  # PostgreSQL refuses index entries from about 2700 bytes
 BUFFER_BYTES = 1 << 23
 ROW_BYTES = 100  # what Python adds to the bytes of each buffered row
-# An id of nothing else may be blank: ASCII white space, and any byte of another character.
-_PERHAPS_BLANK = bytes(code for code in range(256) if code >= 0x80 or chr(code).isspace())
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,7 @@ class _Extractor:
         self._columns = len(plan.columns)
         self._key_name = layout(plan.table).key
         self._key = plan.columns.index(self._key_name)
+        self._bounds = [bound.encode("latin-1") for bound in plan.bounds]
         self._chunks: list[list[bytes]] = [[] for _ in range(plan.chunk_count)]
         self._rejects: list[bytes] = []
         self.staged = 0
@@ -129,14 +129,14 @@ class _Extractor:
             for number, record in enumerate(data.split(b"\n"), line):
                 self._record(record, number)
             return
-        chunks, count = self._chunks, len(self._chunks)
+        bounds, take = self._bounds, [chunk.append for chunk in self._chunks]
         key_field, separators = self._key, self._columns - 1
         staged = 0
         for number, row in enumerate(data.replace(b",", b"\t").split(b"\n"), line):
-            if row.count(b"\t") == separators:
-                key = row.split(b"\t", key_field + 1)[key_field]
-                if key.strip(_PERHAPS_BLANK) and len(key) <= MAX_KEY_BYTES:
-                    chunks[crc32(key) % count].append(b"%d\t%b" % (number, row))
+            if row.count(b"\t") == separators and len(row) <= MAX_KEY_BYTES:
+                from_key = row.split(b"\t", key_field)[key_field] if key_field else row
+                if b"!" <= from_key < b"\x7f":  # so the id is not blank
+                    take[bisect_right(bounds, from_key)](b"%b\t%d" % (row, number))
                     staged += 1
                     continue
             self._record(row.replace(b"\t", b","), number)
@@ -151,11 +151,11 @@ class _Extractor:
         if reason:
             self._reject(record, line, reason)
             return
-        chunk = crc32(fields[self._key]) % len(self._chunks)
+        chunk = bisect_right(self._bounds, fields[self._key] + b"\t")
         if b"\n" in record or not _is_clean(record):
             fields = [escape(field) for field in fields]
         row = b"\t".join(fields)
-        self._chunks[chunk].append(b"%d\t%b" % (line, row))
+        self._chunks[chunk].append(b"%b\t%d" % (row, line))
         self.staged += 1
 
     def _fault(self, record: bytes, fields: list[bytes]) -> str | None:

@@ -14,8 +14,8 @@ that. Two locks keep the order:
 
 Files that arrive together may be loaded as one set: begun in one step, merged chunk by chunk, in
 each chunk one file after the other. As a row goes to the chunk that its id names, and the files of
-a set agree on the number of chunks, each id sees the files in their order; so the set ends as its
-files would, loaded one by one. To the fence a set is one load.
+a set are cut alike, each id sees the files in their order; so the set ends as its files would,
+loaded one by one. To the fence a set is one load.
 
 A load found unfinished while the turn is free is dead. It keeps its ledger row, unfinished; what
 it has merged stays, and loading its file again repairs the rest.
@@ -108,12 +108,13 @@ def begin_set(connection: Connection, plans: Sequence[Plan]) -> list[Load]:
 
     Args:
         connection: An idle connection in autocommit mode.
-        plans: The plans of the files, all with the same number of chunks. Who merges a chunk
-            merges it for one file after the other, in this order.
+        plans: What `plan_set` returned. Who merges a chunk merges it for one file after the
+            other, in this order.
 
     """
-    if len({plan.chunk_count for plan in plans}) > 1:
-        raise ValueError("the files of a set must have the same number of chunks")
+    cuts = {(plan.table, plan.chunk_count, tuple(plan.bounds)) for plan in plans}
+    if len(cuts) > len({plan.table for plan in plans}):
+        raise ValueError("the files of a set must be cut alike: plan them together")
     with turn(connection), connection.transaction():
         connection.execute("set transaction isolation level read committed")
         connection.execute(
@@ -297,10 +298,11 @@ def copy_files(
 
     Returns the number of rows, as the server counted them.
     """
-    return copy_blocks(connection, statement, _blocks(files))
+    return copy_blocks(connection, statement, blocks_of(files))
 
 
-def _blocks(files: Sequence[Path]) -> Iterator[bytes]:
+def blocks_of(files: Sequence[Path]) -> Iterator[bytes]:
+    """Yield the content of files, block by block."""
     for path in files:
         with path.open("rb") as file:
             while block := file.read(COPY_BYTES):

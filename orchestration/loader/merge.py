@@ -1,17 +1,16 @@
 """Third step of a load: one chunk into the lake, in one transaction.
 
-There are two ways in. A chunk of new ids only, each once, is copied straight into the table: half
-the work of a merge, as no row passes through a staging table, a sort and a look-up of its own, and
-COPY writes rows by the page. Every other chunk is merged.
+There are two ways in. A chunk whose ids lie where the lake has none is copied straight into the
+table: half the work of a merge, as no row passes through a staging table and a look-up of its own,
+and COPY writes rows by the page. Every other chunk is merged.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import random
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,12 +23,14 @@ from orchestration.loader.distributed import UPSERT, is_distributed
 from orchestration.loader.errors import LoaderError
 from orchestration.loader.extraction import Extract, chunk_file, escape
 from orchestration.loader.layout import names, statement
-from orchestration.loader.ledger import COPY_BYTES, Load, copy_blocks, copy_files, pass_fence
+from orchestration.loader.ledger import Load, blocks_of, copy_blocks, pass_fence
 from orchestration.warehouse.layouts import layout
 
 ATTEMPTS = 5
-MAX_LOOKED_THROUGH_BYTES = 1 << 25  # a chunk of more is merged unseen: memory stays flat
-# Another writer of the same rows came in between; with the next try it no longer is.
+MAX_SORTED_BYTES = 1 << 25  # the server sorts a chunk of more: memory stays flat
+ROWS_PER_BLOCK = 1000
+# Another writer of the same rows came in between, or a database that does not sort by bytes has
+# ids where it said that there were none. With the next try, which merges, it no longer matters.
 _PASSING = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,
@@ -38,17 +39,15 @@ _PASSING = (
 
 
 _CREATE_STAGING = """
-    create temporary table file_rows (source_line bigint, {staged_columns}) on commit drop
+    create temporary table file_rows ({staged_columns}, source_line bigint) on commit drop
 """
 
-# Where an id stands twice in the file, the later line wins. Sorted by key, as all loaders do, so
-# that writers of the same rows queue up instead of blocking each other.
+# Rows come sorted by key, as from all loaders, so that writers of the same rows queue up instead
+# of blocking each other.
 _MERGE = """
     with merged as (
         merge into {landing_table} as lake
-        using (
-            select distinct on ({key}) * from pg_temp.file_rows order by {key}, source_line desc
-        ) as file
+        using {file_rows} as file
         on lake.{key} = file.{key}
         when matched and ({lake_values}) is distinct from ({file_values}) then
             update set
@@ -60,19 +59,20 @@ _MERGE = """
         returning merge_action() as action
     )
     select
-        (select count(*) from (select from pg_temp.file_rows group by {key}) as ids),
         count(*) filter (where action = 'INSERT'),
         count(*) filter (where action = 'UPDATE')
     from merged
 """
 
-# A look-up for each id, as a condition of its own: a join might be turned round, and read the lake.
-_ANY_KNOWN = """
-    select exists (
-        select from unnest(string_to_array(%s, E'\\n')) as file (id)
-        where (select true from {landing_table} as lake where lake.{key} = file.id)
-    )
-"""
+# What is merged: rows that are sorted already, each id once, or any.
+_SORTED = "pg_temp.file_rows"
+_ANY = """(
+    select distinct on ({key}) * from pg_temp.file_rows order by {key}, source_line desc
+)"""
+
+_COUNT_IDS = "select count(*) from (select from pg_temp.file_rows group by {key}) as ids"
+
+_ANY_BETWEEN = "select exists (select from {landing_table} where {key} between %s and %s)"
 
 # One look-up in the index for each row: what a load costs follows the file, not the lake. Left to
 # itself the planner may scan the lake for each row: planned while the lake was empty, that seems
@@ -118,7 +118,7 @@ def load_chunk(
     attempt = 1
     while True:
         try:
-            return _load_chunk(connection, load, chunk, files)
+            return _load_chunk(connection, load, chunk, files, straight=attempt == 1)
         except _PASSING:
             if attempt == ATTEMPTS:
                 raise
@@ -136,7 +136,7 @@ def _existing(extract: Extract, chunk: int) -> Path | None:
 
 
 def _load_chunk(
-    connection: Connection, load: Load, chunk: int, files: Sequence[Path]
+    connection: Connection, load: Load, chunk: int, files: Sequence[Path], *, straight: bool
 ) -> ChunkResult:
     with connection.transaction():
         connection.execute("set transaction isolation level read committed")
@@ -148,13 +148,9 @@ def _load_chunk(
         ).fetchone()
         if known:
             return ChunkResult(*known)
-        if is_distributed(connection):  # which ids are new is known to no shard alone
-            counts = _merge(connection, load, files, load_timestamp, UPSERT)
-        else:
-            counts = _insert(connection, load, files, load_timestamp) or _merge(
-                connection, load, files, load_timestamp, _MERGE
-            )
-        result = ChunkResult(chunk, *counts)
+        result = ChunkResult(
+            chunk, *_land(connection, load, files, load_timestamp, straight=straight)
+        )
         connection.execute(
             "insert into forex.load_chunk (load_id, chunk, rows_staged, rows_inserted,"
             " rows_updated, rows_unchanged, rows_superseded) values (%s, %s, %s, %s, %s, %s, %s)",
@@ -166,69 +162,101 @@ def _load_chunk(
 Counts = tuple[int, int, int, int, int]  # staged, inserted, updated, unchanged, superseded
 
 
-def _insert(
-    connection: Connection, load: Load, files: Sequence[Path], load_timestamp: datetime
-) -> Counts | None:
-    """Copy a chunk into the lake if all its ids are new and stand there once; else do nothing.
-
-    Should another writer land one of the ids meanwhile, the key makes COPY fail, and the next
-    attempt merges.
-    """
-    if sum(file.stat().st_size for file in files) > MAX_LOOKED_THROUGH_BYTES:
-        return None
-    rows = b"".join(file.read_bytes() for file in files)
+def _land(
+    connection: Connection,
+    load: Load,
+    files: Sequence[Path],
+    load_timestamp: datetime,
+    *,
+    straight: bool,
+) -> Counts:
     landing = layout(load.table)
-    before = load.columns.index(landing.key)
-    ids = re.findall(rb"[0-9]+\t" + rb"[^\t\n]*\t" * before + rb"([^\t\n]*)[^\n]*\n", rows)
-    together = b"\n".join(ids)
-    # Escaped ids are left to the merge.
-    if not ids or len(set(ids)) < len(ids) or b"\\" in together:
-        return None
     connection.execute(_BY_INDEX)
-    known = connection.execute(statement(_ANY_KNOWN, landing), [together.decode()]).fetchone()
-    assert known  # noqa: S101 - an expression has a row
-    if known[0]:
-        return None
+    if sum(file.stat().st_size for file in files) > MAX_SORTED_BYTES:
+        staged, inserted, updated = _merge(connection, load, blocks_of(files), _ANY, load_timestamp)
+        counted = connection.execute(statement(_COUNT_IDS, landing)).fetchone()
+        assert counted  # noqa: S101 - an aggregate has a row
+        ids: int = counted[0]
+        return staged, inserted, updated, ids - inserted - updated, staged - ids
+    staged, latest = _latest_rows(files, load.columns.index(landing.key))
+    in_order = sorted(latest)
+    rows = [latest[key] for key in in_order]
+    # On a cluster no shard alone knows which ids are new.
+    if straight and rows and not is_distributed(connection):
+        near = [in_order[0].decode(), in_order[-1].decode()]
+        known = connection.execute(statement(_ANY_BETWEEN, landing), near).fetchone()
+        if known == (False,):
+            _insert(connection, load, rows, load_timestamp)
+            return staged, len(rows), 0, 0, staged - len(rows)
+    ids, inserted, updated = _merge(connection, load, _blocks(rows, b"\n"), _SORTED, load_timestamp)
+    return staged, inserted, updated, ids - inserted - updated, staged - ids
+
+
+def _latest_rows(files: Sequence[Path], key_field: int) -> tuple[int, dict[bytes, bytes]]:
+    """Return the number of rows, and by id the one that wins: that of the latest line."""
+    staged = 0
+    latest: dict[bytes, bytes] = {}
+    for file in files:
+        rows = file.read_bytes().split(b"\n")
+        rows.pop()  # what is after the last line end
+        staged += len(rows)
+        # In a file of rows a later line comes later.
+        found = {row.split(b"\t", key_field + 1)[key_field]: row for row in rows}
+        for key in latest.keys() & found.keys():
+            found[key] = max(latest[key], found[key], key=_line)
+        latest |= found
+    return staged, latest
+
+
+def _line(row: bytes) -> int:
+    return int(row[row.rindex(b"\t") :])
+
+
+def _blocks(rows: Sequence[bytes], end: bytes) -> Iterator[bytes]:
+    for at in range(0, len(rows), ROWS_PER_BLOCK):
+        yield end.join(rows[at : at + ROWS_PER_BLOCK]) + end
+
+
+def _insert(
+    connection: Connection, load: Load, rows: Sequence[bytes], load_timestamp: datetime
+) -> None:
+    """Copy rows straight into the lake. Should one be there after all, the key makes it fail."""
     # The same for each row, and so put at the end of each line.
     lineage = b"\t%b\t%b\n" % (
         escape(load.source_file.encode()),
         load_timestamp.isoformat().encode(),
     )
-    staged = copy_blocks(
+    copy_blocks(
         connection,
         sql.SQL(
-            "copy {} (source_line, {}, source_file, load_timestamp)"
+            "copy {} ({}, source_line, source_file, load_timestamp)"
             " from stdin with (encoding 'UTF8')"
-        ).format(sql.Identifier("forex", landing.table), names(*load.columns)),
-        (
-            rows[at : at + COPY_BYTES].replace(b"\n", lineage)
-            for at in range(0, len(rows), COPY_BYTES)
-        ),
+        ).format(sql.Identifier("forex", load.table), names(*load.columns)),
+        _blocks(rows, lineage),
     )
-    return staged, staged, 0, 0, 0
 
 
 def _merge(
     connection: Connection,
     load: Load,
-    files: Sequence[Path],
+    blocks: Iterable[bytes],
+    file_rows: str,
     load_timestamp: datetime,
-    merge: str,
-) -> Counts:
+) -> tuple[int, int, int]:
+    """Stage rows and merge them; return how many were staged, inserted and updated."""
     landing = layout(load.table)
     connection.execute(statement(_CREATE_STAGING, landing))
-    staged = copy_files(
+    staged = copy_blocks(
         connection,
         sql.SQL(
-            "copy pg_temp.file_rows (source_line, {}) from stdin with (encoding 'UTF8')"
+            "copy pg_temp.file_rows ({}, source_line) from stdin with (encoding 'UTF8')"
         ).format(names(*load.columns)),
-        files,
+        blocks,
     )
-    connection.execute(_BY_INDEX)
+    merge = UPSERT if is_distributed(connection) else _MERGE
     counts = connection.execute(
-        statement(merge, landing),
+        statement(merge.replace("{file_rows}", file_rows), landing),
         {"source_file": load.source_file, "load_timestamp": load_timestamp},
     ).fetchone()
     assert counts  # noqa: S101 - an aggregate has a row
-    distinct, inserted, updated = counts
-    return staged, inserted, updated, distinct - inserted - updated, staged - distinct
+    return staged, *counts

@@ -7,9 +7,11 @@ import math
 import os
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from orchestration.loader.bounds import Sample, bounds
 from orchestration.loader.errors import RefusedError
 from orchestration.loader.layout import TRANSACTIONS
 from orchestration.loader.records import (
@@ -42,16 +44,31 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a file will be loaded. Small, whatever the size of the file, and JSON-serialisable."""
+class Survey:
+    """What one reading of a file tells."""
 
     path: str
     table: str  # the landing table
     source_file: str  # base name of the path
     content_sha256: str
     columns: list[str]  # in the order of the file
-    chunk_count: int
     ranges: list[Range]
+    rows: int  # at most
+    sample: Sample
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a file will be loaded. Small, whatever the size of the file, and JSON-serialisable."""
+
+    path: str
+    table: str
+    source_file: str
+    content_sha256: str
+    columns: list[str]
+    ranges: list[Range]
+    chunk_count: int
+    bounds: list[str]  # which ids go to which chunk; a character for each byte
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Plan:
@@ -65,12 +82,15 @@ def plan(
     rows_per_chunk: int = DEFAULT_ROWS_PER_CHUNK,
     table: str = TRANSACTIONS.table,
 ) -> Plan:
-    """Read a file once, never holding it, and return how to load it.
+    """Return how to load one file, as `survey` and `plan_set` do for several."""
+    return plan_set([survey(path, table)], workers, rows_per_chunk)[0]
+
+
+def survey(path: str, table: str = TRANSACTIONS.table) -> Survey:
+    """Read a file once, never holding it.
 
     Args:
         path: The CSV file.
-        workers: How many processes will merge chunks.
-        rows_per_chunk: About how many rows to merge in one transaction.
         table: The landing table.
 
     Raises:
@@ -79,12 +99,50 @@ def plan(
     """
     try:
         with open_binary(path) as stream:
-            return _plan(path, stream, workers, rows_per_chunk, layout(table))
+            return _survey(path, stream, layout(table))
     except OSError as error:
         raise RefusedError(f"{path} cannot be read ({error.strerror}); give a CSV file") from error
 
 
-def _plan(path: str, stream: BinaryIO, workers: int, rows_per_chunk: int, landing: Layout) -> Plan:
+def plan_set(surveys: Sequence[Survey], workers: int, rows_per_chunk: int) -> list[Plan]:
+    """Return how to load files as one set: those of one table are cut into the same chunks.
+
+    Args:
+        surveys: What `survey` returned for each file.
+        workers: How many processes will merge chunks.
+        rows_per_chunk: About how many rows to merge in one transaction.
+
+    """
+    cuts = {
+        table: _bounds([own for own in surveys if own.table == table], workers, rows_per_chunk)
+        for table in {own.table for own in surveys}
+    }
+    has_rows = any(own.rows for own in surveys)
+    chunk_count = max((len(cut) + 1 for cut in cuts.values()), default=0) if has_rows else 0
+    return [
+        Plan(
+            path=own.path,
+            table=own.table,
+            source_file=own.source_file,
+            content_sha256=own.content_sha256,
+            columns=own.columns,
+            ranges=own.ranges,
+            chunk_count=chunk_count,
+            bounds=cuts[own.table],
+        )
+        for own in surveys
+    ]
+
+
+def _bounds(surveys: Sequence[Survey], workers: int, rows_per_chunk: int) -> list[str]:
+    """Return bounds for a number of chunks that keeps all workers busy until the end."""
+    rows = sum(own.rows for own in surveys)
+    rounds = math.ceil(rows / rows_per_chunk / workers)
+    chunks = min(rounds * workers, rows, MAX_CHUNKS)
+    return [bound.decode("latin-1") for bound in bounds((own.sample for own in surveys), chunks)]
+
+
+def _survey(path: str, stream: BinaryIO, landing: Layout) -> Survey:
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     head = stream.read(MAX_LINE_BYTES)
@@ -99,6 +157,7 @@ def _plan(path: str, stream: BinaryIO, workers: int, rows_per_chunk: int, landin
 
     range_bytes = max(MIN_RANGE_BYTES, math.ceil((size - start) / MAX_RANGES))
     first_line = line = 1 + count_lines(head[:start])
+    sample = Sample(columns.index(landing.key))
     ranges: list[Range] = []
     offset = end = start
     checksum, part_line = 0, line
@@ -106,33 +165,22 @@ def _plan(path: str, stream: BinaryIO, workers: int, rows_per_chunk: int, landin
         end += piece.size
         line = piece.line + piece.lines
         checksum = zlib.crc32(piece.data, checksum)
+        sample.look_at(piece)
         if end - offset >= range_bytes:
             ranges.append(Range(len(ranges), offset, end - offset, part_line, checksum))
             offset, checksum, part_line = end, 0, line
     if end > offset:
         ranges.append(Range(len(ranges), offset, end - offset, part_line, checksum))
-    return Plan(
+    return Survey(
         path=path,
         table=landing.table,
         source_file=base_name(path),
         content_sha256=digest.hexdigest(),
         columns=columns,
-        chunk_count=_chunk_count(line - first_line, workers, rows_per_chunk),
         ranges=ranges,
+        rows=line - first_line,
+        sample=sample,
     )
-
-
-def _chunk_count(rows: int, workers: int, rows_per_chunk: int) -> int:
-    """Return a number of chunks that keeps all workers busy until the end, and none without rows.
-
-    Args:
-        rows: Number of rows at most.
-        workers: How many processes will merge chunks.
-        rows_per_chunk: About how many rows to merge in one transaction.
-
-    """
-    rounds = math.ceil(rows / rows_per_chunk / workers)
-    return min(rounds * workers, rows, MAX_CHUNKS)
 
 
 def _header(path: str, head: bytes, landing: Layout) -> tuple[int, list[str]]:

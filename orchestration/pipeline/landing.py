@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
-from orchestration.loader import LoaderError, Plan, RefusedError, connect, plan
+from orchestration.loader import LoaderError, RefusedError, Survey, connect, plan_set, survey
 from orchestration.loader.layout import TRANSACTIONS
 from orchestration.loader.storage import base_name, open_binary
 from orchestration.warehouse.layouts import tables
@@ -102,7 +102,7 @@ def plan_new_files(
     Args:
         landing: URL of the landing folder.
         conninfo: libpq connection string of the lake, as the role `loader`.
-        rows_per_chunk: About how many rows of a file to merge in one transaction.
+        rows_per_chunk: About how many rows to merge in one transaction.
         parallel_chunks: How many chunks will be merged at a time.
 
     Returns:
@@ -112,30 +112,27 @@ def plan_new_files(
 
     """
     known = _known(conninfo)
-    plans: list[Plan] = []
+    surveys: list[Survey] = []
     refused: list[str] = []
     waiting = parts = 0
     for file in _settled(landing):
         try:
             if _is_known(file, known):
                 continue
-            planned = plan(file.path, parallel_chunks, rows_per_chunk, file.table)
+            surveyed = survey(file.path, file.table)
         except RefusedError as error:
             log.error("%s", error)
             refused.append(str(error))
             continue
-        if waiting or parts + len(planned.ranges) > MAX_PARTS:
+        if waiting or parts + len(surveyed.ranges) > MAX_PARTS:
             waiting += 1
             continue
-        plans.append(planned)
-        parts += len(planned.ranges)
+        surveys.append(surveyed)
+        parts += len(surveyed.ranges)
         log.info("%s will be loaded", file.path)
-    chunks = max((planned.chunk_count for planned in plans), default=0)
+    plans = plan_set(surveys, parallel_chunks, rows_per_chunk)
     return {
-        "plans": [
-            dataclasses.asdict(dataclasses.replace(planned, chunk_count=chunks, ranges=[]))
-            for planned in plans
-        ],
+        "plans": [dataclasses.asdict(dataclasses.replace(planned, ranges=[])) for planned in plans],
         "parts": [
             {"file": number, "range": dataclasses.asdict(part)}
             for number, planned in enumerate(plans)

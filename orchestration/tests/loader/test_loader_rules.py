@@ -391,13 +391,13 @@ def test_new_ids_are_copied_straight_and_all_else_is_merged(loading):
         model.load("file.csv", as_csv(rows))
         loading.must_equal(model)
 
-    load([row(i) for i in range(50)], merges=0)
-    load([row(i) for i in range(50, 60)], merges=0)
-    load([row(61), row(59, price="7"), row(62)], merges=1)
-    load([row(63), row(64), row(63, price="8")], merges=1)
-    load([row("a\tb"), row("c\\d")], merges=1)
-    load([row("a\tb"), row("e")], merges=1)
-    load([row(65), row(66)], merges=0)
+    load([row(i) for i in range(1050, 1100)], merges=0)
+    load([row(i) for i in range(1100, 1110)], merges=0)
+    load([row(1111), row(1109, price="7"), row(1112)], merges=1)
+    load([row(1113), row(1114), row(1113, price="8")], merges=0)
+    load([row("2\ta\tb"), row("2\\d")], merges=0)
+    load([row("2\ta\tb"), row("2e")], merges=1)
+    load([row(1000), row(3000)], merges=1)
 
 
 def test_the_id_is_found_in_any_column_and_any_file_name_is_kept(loading):
@@ -415,10 +415,33 @@ def test_the_id_is_found_in_any_column_and_any_file_name_is_kept(loading):
     assert loading.rows()["3"][1:] == (name, 2)
 
 
-def test_a_chunk_too_large_to_look_through_is_merged(loading, monkeypatch):
-    monkeypatch.setattr(merge, "MAX_LOOKED_THROUGH_BYTES", 100)
-    loading([row(1)] + [row(2)] * 2)
-    assert loading.ledger() == [("file.csv", 3, 2, 0, 0, 1, 0)]
+def test_a_chunk_too_large_to_sort_here_is_sorted_by_the_server(loading, monkeypatch):
+    monkeypatch.setattr(merge, "MAX_SORTED_BYTES", 100)
+    for price in ("1", "2"):
+        loading([row(1), row(2, price="0"), row(2, price=price)], workers=1)
+        assert loading.value("2", "price") == price
+    assert loading.ledger() == [("file.csv", 3, 2, 0, 0, 1, 0), ("file.csv", 3, 0, 1, 1, 1, 0)]
+
+
+def test_the_later_line_wins_in_whatever_order_its_range_is_given(loading):
+    rows = [row(1, price=str(number)) for number in range(40)]
+    with (
+        mock.patch("orchestration.loader.planning.MIN_RANGE_BYTES", 1000),
+        mock.patch("orchestration.loader.planning.BLOCK_BYTES", 1000),
+    ):
+        load, extracts = steps(loading, as_csv(rows))
+    assert len(extracts) > 3
+    load_chunk(loading.connection, load, 0, extracts[::-1])
+    assert loading.rows() == {"1": (tuple(rows[-1].values()), "file.csv", 41)}
+
+
+def test_a_database_that_sorts_otherwise_is_loaded_all_the_same(loading):
+    """As if it had looked for known ids elsewhere: the key stops the copy, and a merge follows."""
+    loading([row(1), row(2)])
+    nowhere = "select exists (select from {landing_table} where {key} between %s and %s and false)"
+    with mock.patch.object(merge, "_ANY_BETWEEN", nowhere):
+        result = loading([row(1), row(2, price="7"), row(3)], workers=1)
+    assert (result.rows_inserted, result.rows_updated, result.rows_unchanged) == (1, 1, 1)
 
 
 def test_an_id_that_another_writer_lands_meanwhile_is_merged(loading, loader_connection):
@@ -445,16 +468,20 @@ def test_rows_are_looked_up_by_index_whatever_the_planner_believes(loading, rows
     with loading.connection.transaction():
         loading.connection.execute(statement(merge._CREATE_STAGING, TRANSACTIONS))
         loading.connection.execute(merge._BY_INDEX)
-        lines = loading.connection.execute(
-            statement("explain " + merge._MERGE, TRANSACTIONS),
-            {"source_file": "", "load_timestamp": "2000-01-01"},
-        ).fetchall()
+        lines = [
+            line
+            for file_rows in (merge._SORTED, merge._ANY)
+            for line in loading.connection.execute(
+                statement(
+                    "explain " + merge._MERGE.replace("{file_rows}", file_rows), TRANSACTIONS
+                ),
+                {"source_file": "", "load_timestamp": "2000-01-01"},
+            )
+        ]
         lines += loading.connection.execute(
-            statement("explain " + merge._ANY_KNOWN, TRANSACTIONS),
-            ["\n".join(map(str, range(1000)))],
+            statement("explain " + merge._ANY_BETWEEN, TRANSACTIONS), ["1", "2"]
         ).fetchall()
     plan = "\n".join(line for (line,) in lines)
-    assert plan.count("Index Scan using customer_transactions_pkey") == 1
+    assert plan.count("Index Scan using customer_transactions_pkey") == 2
     assert plan.count("Index Only Scan using customer_transactions_pkey") == 1
-    assert "Index Cond: (transaction_id = file.id)" in plan
     assert "Scan on customer_transactions" not in plan

@@ -14,6 +14,19 @@ IMAGE = '"><img src=x onerror="window.attacked = 1">'
 # A canvas in which something is drawn.
 DRAWN = """() => [...document.querySelectorAll("canvas")].some(canvas =>
     canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean))"""
+# Pixels of the smallest letters in what is drawn.
+SMALLEST = """() => Math.min(...[...document.querySelectorAll("svg text")]
+    .filter(text => text.checkVisibility() && text.textContent.trim())
+    .map(text => parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a))"""
+# Names in tables that had to be broken to fit.
+BROKEN = """() => [...document.querySelectorAll("td.text")]
+    .filter(cell => /^[a-z_]{1,40}$/.test(cell.textContent))
+    .filter(cell => {
+        const words = document.createRange();
+        words.selectNodeContents(cell);
+        return words.getClientRects().length > 1;
+    })
+    .map(cell => cell.textContent)"""
 # In dbt's own application, which is not ours to mend.
 DBTS_OWN = {"button-name", "color-contrast", "link-in-text-block", "scrollable-region-focusable"}
 
@@ -51,7 +64,9 @@ def test_the_report_reads_well_everywhere(browser, pages, width, scheme):
         assert report.overflow() == 0
         assert report.page.evaluate("window.attacked") is None
         assert report.page.get_by_text(SCRIPT).first.is_visible()
-        assert report.page.locator("svg[role=img]").count() == 3
+        assert report.page.locator("svg[role=img]:visible").count() == 3
+        assert report.page.evaluate(SMALLEST) >= 12
+        assert report.page.evaluate(BROKEN) == []
         backgrounds = report.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (backgrounds == "rgb(20, 23, 29)") == (scheme == "dark")
 

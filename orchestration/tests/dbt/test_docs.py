@@ -8,6 +8,7 @@ import psycopg
 import pytest
 import yaml
 
+from orchestration.observability.dashboards import MARTS, QUALITY
 from orchestration.tests.support import MODELS, Dbt, insert_row
 from orchestration.warehouse import docs
 from orchestration.warehouse.settings import CHECKOUT
@@ -125,6 +126,16 @@ def test_every_model_has_a_consumer_and_a_colour(manifest):
         kinds = {child.split(".")[0] for child in manifest["child_map"][name]}
         assert kinds & {"model", "exposure"}, f"nothing reads {name}"
         assert model["fqn"][1] not in MODELS or model["config"]["docs"]["node_color"], name
+
+
+@pytest.mark.parametrize(("name", "panels"), [("marts", MARTS), ("quality", QUALITY)])
+def test_the_exposure_of_a_dashboard_names_what_it_reads(manifest, name, panels):
+    queries = " ".join(
+        query for panel in panels if panel.source == "pro" for query in panel.queries
+    )
+    exposure = manifest["exposures"][f"exposure.{PROJECT}.{name}_dashboard"]
+    read = {node.split(".")[-1] for node in exposure["depends_on"]["nodes"]}
+    assert set(re.findall(r"data_marts\.(\w+)", queries)) == read
 
 
 def test_exposures_say_who_and_where(manifest):

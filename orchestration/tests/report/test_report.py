@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import psycopg
 import pytest
 
+from orchestration.report import facts as report
 from orchestration.report.facts import gather
 from orchestration.report.listing import Listing
 from orchestration.report.page import render
@@ -132,6 +133,21 @@ def test_every_row_that_did_not_make_it_is_told(built, target):
     warned = {row[0]: row for row in found["What failed or warns"].rows}
     assert set(warned) == {"rejected_rows_exist", "superseded_rows_exist"}
     assert warned["rejected_rows_exist"][4].endswith("the rows that could not be cleaned, and why.")
+
+
+def test_the_exposure_names_what_the_report_reads(built, target, monkeypatch):
+    read = set()
+    rows = report._Warehouse.rows
+
+    def note(self, query, *names, **values):
+        read.update(names)
+        return rows(self, query, *names, **values)
+
+    monkeypatch.setattr(report._Warehouse, "rows", note)
+    gather("-infinity", target)
+    manifest = json.loads((target / "manifest.json").read_text())
+    exposure = manifest["exposures"]["exposure.forex_warehouse.run_report"]
+    assert {node.split(".")[-1] for node in exposure["depends_on"]["nodes"]} == read
 
 
 def test_hostile_text_stays_text(built, target):

@@ -94,7 +94,9 @@ class Panel:
 
     def _options(self) -> Json:
         if self.kind == "stat":
-            return {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "background"}
+            # Where nothing is too much, a colour would say that all is well.
+            colour = "none" if self.limit is None else "background"
+            return {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": colour}
         if self.kind == "bargauge":
             return {"reduceOptions": {"calcs": ["lastNotNull"]}, "orientation": "horizontal"}
         if self.kind == "timeseries":
@@ -339,14 +341,15 @@ PIPELINE = [
 ]
 
 
-def _figure(title: str, description: str, sql: str, unit: str = "short") -> Panel:
+def _figure(title: str, description: str, sql: str, unit: str = "locale") -> Panel:
     return Panel(title, description, [sql], kind="stat", width=6, source="pro", unit=unit)
 
 
 def _marts(
     title: str, description: str, sql: str, kind: str = "barchart", width: int = 12
 ) -> Panel:
-    return Panel(title, description, [sql], kind=kind, width=width, source="pro")
+    # Whole, with separators: "short" makes 2.02 K of the year 2023.
+    return Panel(title, description, [sql], kind=kind, width=width, source="pro", unit="locale")
 
 
 FOUND = 'sum(forex_dbt_test_failures{test="%s"})'
@@ -518,7 +521,8 @@ MARTS = [
     _marts(
         "Months",
         "Transactions and what they lack.",
-        "select year, quarter, month, transactions, transactions_without_quantity, revenue"
+        "select to_char(make_date(year, month, 1), 'YYYY-MM') as month, transactions,"
+        " transactions_without_quantity, revenue"
         " from data_marts.agg_sales_monthly order by year desc, month desc",
         kind="table",
     ),

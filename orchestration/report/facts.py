@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from orchestration.report import results
+from orchestration.report.listing import EXAMPLES, Listing, Row, some
 from orchestration.warehouse import settings
 from orchestration.warehouse.errors import UserError
 
-Row = tuple[Any, ...]
 COUNTS = ("read", "inserted", "updated", "unchanged", "superseded", "rejected")
 LAKE = "source.forex_warehouse.forex."
-EXAMPLES = 10
 FILES = 50
-BUILD = "build_results.json"
-FRESHNESS = "sources.json"
 SIZES = (
     *("transaction", "rejected_transaction", "superseded_transaction", "missing_quantity"),
     *("customer_dim", "location_dim", "product_dim"),
 )
-BAD = ("error", "fail", "runtime error", "warn", "skipped")
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A table of the report.
-
-    Attributes:
-        title: What it shows.
-        columns: Names of the columns.
-        rows: The rows that are shown.
-        total: How many there are.
-        brief: How many of them the terminal shows.
-        plot: Whether the page plots the last column over the first, and as what.
-
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: list[Row]
-    total: int
-    brief: int = EXAMPLES
-    plot: Literal["bars", "columns"] | None = None
+NEWEST_FIRST = " order by load_timestamp desc, source_file, source_line limit %(most)s"
 
 
 @dataclass(frozen=True)
@@ -58,9 +32,15 @@ class Facts:
     database: str
     built_at: datetime
     failed: bool
+    summary: str
     figures: dict[str, Any] = field(default_factory=dict)
     listings: list[Listing] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        """How the build ended."""
+        return "✗ the build failed" if self.failed else "✓ built"
 
 
 class _Warehouse:
@@ -105,122 +85,128 @@ def gather(since: str, target: Path) -> Facts:
         UserError: dbt has not run, or the warehouse cannot be reached.
 
     """
-    warehouse = _Warehouse(_artifact(target, "manifest.json"))
-    built_at, results = _results(target)
-    models = [_model(result) for result in results if result["unique_id"].startswith("model.")]
-    loads = _loads(warehouse, since)
-    files = sorted({row[0] for row in loads.rows})
+    manifest = results.artifact(target, "manifest.json")
+    warehouse = _Warehouse(manifest)
+    run = results.last_run(target)
     listings = [
-        loads,
-        *_rejected_lines(warehouse, files),
-        _freshness(target),
-        Listing(
-            f"Built in {warehouse.database}",
-            ("model", "outcome", "rows written", "s"),
-            models,
-            len(models),
-            len(models),
-        ),
-        *_tests(results),
+        results.trouble(run, manifest, _bad_since(warehouse)),
+        _loads(warehouse, since),
+        *_rejected_lines(warehouse, since),
+        _freshness(warehouse, manifest),
+        results.models(run, warehouse.database),
+        *results.tests(run),
         *_contents(warehouse),
         *_marts(warehouse),
     ]
-    facts = Facts(
+    return Facts(
         database=warehouse.database,
-        built_at=built_at,
-        failed=any(result["status"] in BAD[:3] for result in results),
+        built_at=run.ended_at,
+        failed=run.failed,
+        summary=run.summary(),
         listings=[listing for listing in listings if listing.total],
         figures=_figures(warehouse),
+        remarks=_remarks(warehouse, since, run),
     )
-    if not loads.total:
-        facts.remarks.append("Nothing was loaded.")
-    if _nothing_changed(loads.rows, models):
-        facts.remarks.append(
-            "Nothing changed: the lake had every row already, and no model wrote one."
+
+
+def _bad_since(warehouse: _Warehouse) -> dict[str, datetime]:
+    """Return since when each node that is bad has been so, by its id."""
+    rows = warehouse.rows(
+        "select unique_id, bad_since from {} where bad_since is not null", "data_quality_check"
+    )
+    return dict(rows or [])
+
+
+def _remarks(warehouse: _Warehouse, since: str, run: results.Run) -> list[str]:
+    """Return what no table shows."""
+    ((loads, landed, unfinished),) = warehouse.rows(
+        "select count(finished_at), sum(rows_inserted + rows_updated),"
+        " count(*) filter (where finished_at is null) from {} where started_at >= %(since)s",
+        "load_ledger",
+        since=since,
+    ) or [(0, None, 0)]
+    remarks = []
+    if not loads:
+        remarks.append("Nothing was loaded.")
+    if unfinished:
+        remarks.append(
+            f"Loads that did not finish: {unfinished:,}. Loading the file again repairs that."
         )
-    return facts
-
-
-def _results(target: Path) -> tuple[datetime, list[dict[str, Any]]]:
-    """Return when dbt last ran, and its results; with those of the build, if it only tested.
-
-    The cluster keeps a build's results for the commands that follow it.
-    """
-    run = _artifact(target, "run_results.json")
-    results: list[dict[str, Any]] = run["results"]
-    if run["args"]["which"] == "test" and (target / BUILD).exists():
-        tested = {result["unique_id"] for result in results}
-        build = _artifact(target, BUILD)["results"]
-        results = [result for result in build if result["unique_id"] not in tested] + results
-    return datetime.fromisoformat(run["metadata"]["generated_at"]), results
-
-
-def _artifact(target: Path, name: str) -> dict[str, Any]:
-    path = target / name
-    if not path.exists():
-        raise UserError(f"{path} does not exist; `make run` or `dbt build` makes it")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
-
-
-def _model(result: dict[str, Any]) -> Row:
-    """Name, what happened, rows written, seconds."""
-    written = result["adapter_response"].get("rows_affected")
-    return (
-        result["unique_id"].split(".")[2],
-        result["status"],
-        "view" if written in (None, -1) else written,
-        round(result["execution_time"], 2),
-    )
+    if not landed and not run.failed and results.nothing_written(run):
+        remarks.append("Nothing changed: the lake had every row already, and no model wrote one.")
+    return remarks
 
 
 def _loads(warehouse: _Warehouse, since: str) -> Listing:
     columns = ", ".join(f"rows_{count}" for count in COUNTS)
     rows = (
         warehouse.rows(
-            f"select source_file, {columns} from {{}}"
+            f"select source_file, table_name, {columns} from {{}}"
             " where finished_at is not null and started_at >= %(since)s order by load_id desc",
             "load_ledger",
             since=since,
         )
         or []
     )
-    shown = rows[:FILES][::-1]
-    return Listing("Loaded into the lake", ("file", *COUNTS), shown, len(rows), FILES)
+    head: tuple[str, ...] = ("file", "landing table", *COUNTS)
+    if len({row[1] for row in rows}) == 1:
+        head, rows = ("file", *COUNTS), [(row[0], *row[2:]) for row in rows]
+    return Listing("Loaded into the lake", head, rows[:FILES][::-1], len(rows), FILES)
 
 
-def _freshness(target: Path) -> Listing:
-    """Return what `dbt source freshness` found, where it was asked."""
-    results = _artifact(target, FRESHNESS)["results"] if (target / FRESHNESS).exists() else []
-    rows = [
-        (
-            result["unique_id"].split(".", 2)[2],
-            result["status"],
-            str(result.get("max_loaded_at") or result.get("error") or ""),
-        )
-        for result in results
-    ]
-    return Listing("Freshness", ("source", "outcome", "newest row"), rows, len(rows))
+def _freshness(warehouse: _Warehouse, manifest: dict[str, Any]) -> Listing:
+    """Return how old the newest row of each source is, judged as `dbt source freshness` would.
+
+    A row's `load_timestamp` is the start of its load: the ledger knows it without reading the rows.
+    """
+    newest = warehouse.rows(
+        "select table_name, max(started_at), now() - max(started_at) from {}"
+        " where rows_inserted + rows_updated > 0 group by table_name",
+        "load_ledger",
+    )
+    ages = {table: (at, age) for table, at, age in newest or []}
+    rows = []
+    for name, source in sorted(manifest["sources"].items()):
+        limits = source["freshness"] or {}
+        if name.startswith(LAKE) and source["name"] in ages and limits.get("error_after"):
+            at, age = ages[source["name"]]
+            rows.append((source["name"], _judged(age, limits), at))
+    return some("Freshness", ("landing table", "outcome", "newest row"), rows)
 
 
-def _rejected_lines(warehouse: _Warehouse, files: list[str]) -> list[Listing]:
+def _judged(age: timedelta, limits: dict[str, Any]) -> str:
+    for outcome, limit in (("error", limits["error_after"]), ("warn", limits["warn_after"])):
+        if limit and limit["count"] and age > timedelta(**{f"{limit['period']}s": limit["count"]}):
+            return outcome
+    return "pass"
+
+
+def _rejected_lines(warehouse: _Warehouse, since: str) -> list[Listing]:
+    """Return what was rejected of the files that had any such line in these loads.
+
+    A line is told once, however often its file is loaded: what is told of a file is of all its
+    loads.
+    """
+    told = (
+        " from {} as told inner join (select distinct table_name, source_file from {}"
+        " where rows_rejected > 0 and started_at >= %(since)s) as load"
+        " using (table_name, source_file)"
+    )
+    names = ("rejected_row", "load_ledger")
     reasons = warehouse.rows(
-        "select reason, count(*) from {} where source_file = any(%(files)s)"
-        " group by reason order by 2 desc, 1",
-        "rejected_row",
-        files=files,
+        f"select reason, count(*){told} group by reason order by 2 desc, 1", *names, since=since
     )
     if not reasons:
         return []
+    text = _beginning("raw_line", 100)
     lines = warehouse.rows(
-        "select source_file, source_line, reason, left(raw_line, 100) from {}"
-        " where source_file = any(%(files)s) order by source_file, source_line limit %(most)s",
-        "rejected_row",
-        files=files,
+        f"select source_file, source_line, reason, {text}{told}{NEWEST_FIRST}",
+        *names,
+        since=since,
         most=EXAMPLES,
     )
     return [
-        _some("Lines not landed, by reason", ("reason", "lines"), reasons),
+        some("Lines not landed, by reason", ("reason", "lines"), reasons),
         Listing(
             "Lines not landed",
             ("file", "line", "reason", "text"),
@@ -230,33 +216,8 @@ def _rejected_lines(warehouse: _Warehouse, files: list[str]) -> list[Listing]:
     ]
 
 
-def _tests(results: list[dict[str, Any]]) -> list[Listing]:
-    tests = [
-        result for result in results if result["unique_id"].startswith(("test.", "unit_test."))
-    ]
-    outcomes = Counter(result["status"] for result in tests)
-    told = [
-        (_name(result), result["status"], result["failures"] or 0, result["message"] or "")
-        for result in tests
-        if result["status"] in BAD
-    ]
-    slowest = sorted(tests, key=lambda result: result["execution_time"], reverse=True)
-    return [
-        Listing("Tests", ("outcome", "tests"), sorted(outcomes.items()), len(outcomes)),
-        _some("Tests that failed or warn", ("test", "outcome", "rows", "message"), told),
-        Listing(
-            "Slowest tests",
-            ("test", "s"),
-            [(_name(result), round(result["execution_time"], 2)) for result in slowest[:EXAMPLES]],
-            len(tests),
-            brief=0,
-        ),
-    ]
-
-
-def _name(result: dict[str, Any]) -> str:
-    name: str = result["unique_id"].split(".")[2]
-    return name
+def _beginning(column: str, length: int) -> str:
+    return f"left({column}, {length}) || case when length({column}) > {length} then '…' else '' end"
 
 
 def _contents(warehouse: _Warehouse) -> list[Listing]:
@@ -272,34 +233,35 @@ def _contents(warehouse: _Warehouse) -> list[Listing]:
         group by fault order by 2 desc, 1""",
         "rejected_transaction",
     )
-    rejected = warehouse.rows(
-        "select source_file, source_line, left(reasons, 200) from {}"
-        " order by source_file, source_line limit %(most)s",
-        "rejected_transaction",
-        most=EXAMPLES,
-    )
-    superseded = warehouse.rows(
-        "select source_file, source_line, source_transaction_id, superseded_by from {}"
-        " order by source_file, source_line limit %(most)s",
-        "superseded_transaction",
-        most=EXAMPLES,
-    )
     known = dict(sizes)
+
+    def examples(title: str, model: str, columns: dict[str, str], brief: int = 0) -> Listing:
+        rows = warehouse.rows(
+            f"select source_file, source_line, {', '.join(columns.values())} from {{}}"
+            f"{NEWEST_FIRST}",
+            model,
+            most=EXAMPLES,
+        )
+        return Listing(title, ("file", "line", *columns), rows or [], known.get(model, 0), brief)
+
     return [
         Listing("In the warehouse", ("relation", "rows"), sizes, len(sizes), len(sizes)),
-        _some("Rows not cleaned, by fault", ("fault", "rows"), faults or []),
-        Listing(
+        some("Rows not cleaned, by fault", ("fault", "rows"), faults or []),
+        examples(
             "Rows not cleaned",
-            ("file", "line", "reasons"),
-            rejected or [],
-            known.get("rejected_transaction", 0),
+            "rejected_transaction",
+            {"reasons": _beginning("reasons", 200)},
+            EXAMPLES,
         ),
-        Listing(
+        examples(
             "Rows superseded by a later one",
-            ("file", "line", "transaction", "superseded by"),
-            superseded or [],
-            known.get("superseded_transaction", 0),
-            brief=0,
+            "superseded_transaction",
+            {"transaction": "source_transaction_id", "superseded by": "superseded_by"},
+        ),
+        examples(
+            "Rows without a quantity",
+            "missing_quantity",
+            {"transaction": "transaction_id", "product": "product_name"},
         ),
     ]
 
@@ -322,9 +284,9 @@ def _marts(warehouse: _Warehouse) -> list[Listing]:
     )
     head = ("transactions", "revenue")
     return [
-        _some("Revenue by month", ("month", *head), months or [], 24, brief=6, plot="columns"),
-        _some("Revenue by country", ("country", *head), countries or [], brief=5, plot="bars"),
-        _some(
+        some("Revenue by month", ("month", *head), months or [], 24, brief=6, plot="columns"),
+        some("Revenue by country", ("country", *head), countries or [], brief=5, plot="bars"),
+        some(
             "Customers with most revenue",
             ("customer", "email", *head),
             customers or [],
@@ -332,18 +294,6 @@ def _marts(warehouse: _Warehouse) -> list[Listing]:
             plot="bars",
         ),
     ]
-
-
-def _some(
-    title: str,
-    columns: tuple[str, ...],
-    rows: list[Row],
-    most: int = EXAMPLES,
-    *,
-    brief: int = EXAMPLES,
-    plot: Literal["bars", "columns"] | None = None,
-) -> Listing:
-    return Listing(title, columns, rows[:most], len(rows), brief, plot)
 
 
 def _figures(warehouse: _Warehouse) -> dict[str, Any]:
@@ -359,8 +309,3 @@ def _figures(warehouse: _Warehouse) -> dict[str, Any]:
     }
     found = {name: warehouse.rows(*query) for name, query in queries.items()}
     return {name: rows[0][0] for name, rows in found.items() if rows and rows[0][0] is not None}
-
-
-def _nothing_changed(loads: list[Row], models: list[Row]) -> bool:
-    landed = sum(row[2] + row[3] for row in loads)
-    return landed == 0 and all(written in ("view", 0) for _, _, written, _ in models)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orchestration.observability.dashboards import QUALITY
+from orchestration.observability.dashboards import MARTS, QUALITY
 from orchestration.tests.support import Dbt, copy_checkout, load, write_csv
 from orchestration.warehouse.provision import provision
 from orchestration.warehouse.settings import CHECKOUT
@@ -214,7 +214,7 @@ def test_the_dashboard_sees_the_history_of_pro(server, lake, dbt_pro, tmp_path):
             "select loads, lines_read, lines_rejected, rows_rejected"
             " from data_marts.data_quality_daily order by date_day desc limit 1"
         ).fetchone() == (1, 6, 1, 1)
-        for panel in QUALITY:
+        for panel in (*QUALITY, *MARTS):
             for query in panel.queries:
                 if panel.source == "pro":
                     assert dashboard.execute(query).fetchall(), panel.title

@@ -5,13 +5,17 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import psycopg
 import pytest
 
+from orchestration.report import facts as report
 from orchestration.report.facts import gather
+from orchestration.report.listing import Listing
 from orchestration.report.page import render
+from orchestration.report.plots import WIDE, plot, ticks
 from orchestration.report.terminal import shown, text
 from orchestration.tests.support import Dbt, empty_lake, load, write_csv
 from orchestration.warehouse.errors import UserError
@@ -125,8 +129,25 @@ def test_every_row_that_did_not_make_it_is_told(built, target):
     assert [row[2] for row in found["Rows superseded by a later one"].rows] == ["0"]
     assert facts.figures["Rejected"] == facts.figures["Superseded"] == 1
     assert facts.figures["Quantity missing"] == 1
-    warned = {row[0] for row in found["Tests that failed or warn"].rows}
-    assert warned == {"rejected_rows_exist", "superseded_rows_exist"}
+    assert [row[2] for row in found["Rows without a quantity"].rows] == ["none"]
+    warned = {row[0]: row for row in found["What failed or warns"].rows}
+    assert set(warned) == {"rejected_rows_exist", "superseded_rows_exist"}
+    assert warned["rejected_rows_exist"][4].endswith("the rows that could not be cleaned, and why.")
+
+
+def test_the_exposure_names_what_the_report_reads(built, target, monkeypatch):
+    read = set()
+    rows = report._Warehouse.rows
+
+    def note(self, query, *names, **values):
+        read.update(names)
+        return rows(self, query, *names, **values)
+
+    monkeypatch.setattr(report._Warehouse, "rows", note)
+    gather("-infinity", target)
+    manifest = json.loads((target / "manifest.json").read_text())
+    exposure = manifest["exposures"]["exposure.forex_warehouse.run_report"]
+    assert {node.split(".")[-1] for node in exposure["depends_on"]["nodes"]} == read
 
 
 def test_hostile_text_stays_text(built, target):
@@ -179,23 +200,140 @@ def test_a_run_with_nothing_new_says_so(built, dbt, target):
     assert "Nothing changed" in render(facts)
 
 
-def test_a_failed_build_is_told(built, dbt, target, analyst_connection):
-    """A relation is missing, and a node failed with a message that is markup."""
-    analyst_connection.execute("drop view analyst_data_marts.agg_sales_country")
+@pytest.fixture
+def artifact(target):
+    """Rewrites results of the last run, which are put back afterwards."""
     results = target / "run_results.json"
     kept = results.read_text()
     run = json.loads(kept)
-    failed = next(r for r in run["results"] if r["unique_id"].startswith("test."))
-    failed |= {"status": "fail", "failures": 3, "message": IMAGE}
-    results.write_text(json.dumps(run))
-    facts = gather("-infinity", target)
+
+    def write(outcomes):
+        for result in run["results"]:
+            for name, values in outcomes.items():
+                if re.fullmatch(name, result["unique_id"].split(".")[2]):
+                    result |= values
+        results.write_text(json.dumps(run))
+
+    yield write
     results.write_text(kept)
-    assert facts.failed
+
+
+def test_a_failed_build_is_told(built, target, artifact):
+    """What failed comes first, with its reason, and what was skipped does not hide it."""
+    artifact(
+        {
+            "missing_quantity": {"status": "error", "message": "Database Error\n  it's\n  full"},
+            "guaranteed_.*": {"status": "skipped", "failures": None, "message": None},
+            "conservation": {"status": "fail", "failures": 3, "message": "Got 3 results"},
+            "agg_sales_customer": {"status": "skipped", "adapter_response": {}, "message": None},
+        }
+    )
+    facts = gather("now", target)
+    found = {listing.title: listing for listing in facts.listings}
+    told = found["What failed or warns"]
+    assert told.urgent
+    assert [row[1] for row in told.rows][:2] == ["error", "fail"]
+    assert {row[1] for row in told.rows} == {"error", "fail", "warn"}
+    reasons = {row[0]: row[4] for row in told.rows}
+    assert reasons["missing_quantity"] == "Database Error it's full"
+    assert reasons["conservation"].startswith("Rows in the lake =")
+    models = {row[0]: row for row in found["Built in dev"].rows}
+    assert models["missing_quantity"][2] is None
+    assert models["agg_sales_customer"][1:3] == ("skipped", None)
+    assert not any("Nothing changed" in remark for remark in facts.remarks)
+    assert "the build failed: 17 models (1 error, 1 skipped, 15 success)" in text(facts)
+    page = render(facts)
+    assert "✗ the build failed" in page
+    assert page.index("Database Error it&#39;s full") < page.index("<svg")
+
+
+def test_markup_in_a_message_is_text(built, target, artifact):
+    artifact({"conservation": {"status": "fail", "failures": 3, "message": IMAGE}})
+    page = _Page(render(gather("-infinity", target)))
+    assert ["conservation", "fail", "3", "", IMAGE] in page.rows
+
+
+def test_a_unit_test_is_called_by_its_name(built, dbt, target):
+    dbt("test", "--select", "a_run_and_what_it_found")
+    facts = gather("now", target)
+    slowest = next(listing for listing in facts.listings if listing.title == "Slowest tests")
+    assert [row[0] for row in slowest.rows] == ["a_run_and_what_it_found"]
+
+
+def test_since_when_it_is_bad(built, dbt, target, analyst_connection):
+    dbt("build", "--exclude-resource-type", "unit_test")
+    facts = gather("now", target)
+    (told,) = (listing for listing in facts.listings if listing.urgent)
+    expected = analyst_connection.execute(
+        "select name, bad_since from analyst_data_marts.data_quality_check"
+        " where bad_since is not null"
+    ).fetchall()
+    assert {(row[0], row[3]) for row in told.rows} == set(expected)
+    assert all(since < facts.built_at for _, since in expected)
+
+
+def test_a_relation_that_is_missing_is_left_out(built, dbt, target, analyst_connection):
+    analyst_connection.execute("drop view analyst_data_marts.agg_sales_country")
+    facts = gather("-infinity", target)
     assert "Total revenue" not in facts.figures
-    page = _Page(render(facts))
-    name = failed["unique_id"].split(".")[2]
-    assert [name, "fail", "3", IMAGE] in page.rows
-    assert "✗ the build failed" in render(facts)
+    assert "Revenue by country" not in {listing.title for listing in facts.listings}
+    dbt("run", "--select", "agg_sales_country")
+
+
+def test_only_these_loads_are_told(built, target, server, tmp_path):
+    """A clean file of the same name has no bad line; a load that died is no load."""
+    with psycopg.connect(server("data_lake", "postgres"), autocommit=True) as lake:
+        (before,) = lake.execute("select now()").fetchone()
+        load(write_csv(tmp_path / "sales <b>.csv", [{"transaction_id": "0"}]))
+        lake.execute(
+            "insert into forex.load_ledger (source_file, content_sha256) values ('dead.csv', '0')"
+        )
+        facts = gather(str(before), target)
+        lake.execute("delete from forex.load_ledger where source_file = 'dead.csv'")
+    found = {listing.title: listing for listing in facts.listings}
+    assert [row[:2] for row in found["Loaded into the lake"].rows] == [("sales <b>.csv", 1)]
+    assert "Lines not landed" not in found
+    assert any("did not finish: 1" in remark for remark in facts.remarks)
+
+
+def test_freshness_is_that_of_the_newest_row(built, dbt, target, server):
+    def freshness():
+        listings = gather("-infinity", target).listings
+        return next(listing.rows for listing in listings if listing.title == "Freshness")
+
+    with psycopg.connect(server("data_lake", "postgres"), autocommit=True) as lake:
+        (newest,) = lake.execute(
+            "select max(load_timestamp) from forex.customer_transactions"
+        ).fetchone()
+        assert freshness() == [("customer_transactions", "pass", newest)]
+        for days, outcome in ((2, "warn"), (2, "error")):
+            for table, column in (
+                ("customer_transactions", "load_timestamp"),
+                ("load_ledger", "started_at"),
+            ):
+                lake.execute(f"update forex.{table} set {column} = {column} - interval '{days} d'")
+            assert freshness()[0][1] == outcome
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0], [0, 1]),
+        ([91.0, 3.0], [0, 25, 50, 75, 100]),
+        ([-30.0, 100.0], [-50, 0, 50, 100]),
+        ([-4.0, -1.0], [-4, -3, -2, -1, 0]),
+    ],
+)
+def test_an_axis_holds_all_values_and_zero(values, expected):
+    assert ticks(values) == expected
+
+
+def test_months_without_sales_leave_a_gap():
+    rows = [("2023-02", 1, 5), ("2023-01", 1, 4), ("2022-12", 1, -3), ("2022-10", 1, 2)]
+    listing = Listing("Revenue by month", ("month", "transactions", "revenue"), rows, 4)
+    drawn = plot(replace(listing, plot="columns"), WIDE)
+    labels = re.findall(r"(20\d\d-\d\d|…)</text>", drawn)
+    assert labels == ["2022-10", "…", "2022-12", "2023-01", "2023-02"]
 
 
 def test_an_empty_warehouse(lake, dbt, target):

@@ -1,4 +1,7 @@
-"""Load CSV files into the lake: `python -m orchestration.loader SOURCE`."""
+"""Load CSV files into the lake: `python -m orchestration.loader SOURCE`.
+
+Exits with 0 when all files are loaded, 3 when some are and others were refused, 2 when none is.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +122,7 @@ def _load_all(arguments: argparse.Namespace) -> int:
     files = _files(arguments.source)
     conninfo = settings.conninfo("data_lake", "loader")
     display = _Display()
-    outcome = 0
+    loaded = 0
     with _connect(conninfo) as connection, worker_pool(arguments.workers) as pool:
         for path in files:
             display.name = Path(path).name
@@ -140,11 +143,11 @@ def _load_all(arguments: argparse.Namespace) -> int:
             except RefusedError as error:
                 display.show("")
                 print(f"error: {error}", file=sys.stderr)
-                outcome = 2
             else:
+                loaded += 1
                 display.show("")
                 print(_summary(result, time.monotonic() - started), flush=True)
-    return outcome
+    return 0 if loaded == len(files) else 3 if loaded else 2
 
 
 @one_line

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from orchestration.tests.end_to_end.clone import Clone
+from orchestration.tests.support import write_csv
 
 SAMPLE_ROWS = 250
 
@@ -168,6 +169,18 @@ def test_a_refused_header_is_one_line(clone):
     bad.write_text("transaction_id,nonsense\n1,2\n")
     line = _one_line(clone.run("make", "run", f"SOURCE={bad}"))
     assert "nonsense" in line and "bad.csv" in line
+
+
+def test_a_refused_file_does_not_hold_up_the_others(clone):
+    folder = clone.folder / "files"
+    folder.mkdir()
+    (folder / "bad.csv").write_text("transaction_id,nonsense\n1,2\n")
+    write_csv(folder / "good.csv", [{"transaction_id": "refusal", "customer_city": "Soria"}])
+    done = clone.run("make", "run", f"SOURCE={folder}")
+    assert done.returncode != 0
+    assert "nonsense" in done.stderr
+    assert "not every file" in done.stderr.strip().splitlines()[-2]  # the last is make's own
+    assert "good.csv" in (clone.folder / "target/report.html").read_text()
 
 
 def test_a_taken_port_is_one_line(clone):

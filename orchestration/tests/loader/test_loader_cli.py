@@ -55,7 +55,7 @@ def test_a_refused_file_does_not_stop_the_other_files_of_a_folder(command, lake,
     (tmp_path / "notes.txt").write_text("no CSV file")
     (tmp_path / "folder.csv").mkdir()
     done = command(tmp_path)
-    assert done.returncode == 2
+    assert done.returncode == 3
     errors = done.stderr.splitlines()
     assert len(errors) == 2
     assert "b.csv is refused" in errors[0]

@@ -67,12 +67,12 @@
     {{ sql }};
 {%- endmacro %}
 
-{% macro postgres__get_create_index_sql(relation, index_dict) -%}
+{% macro spread_index(index_dict) -%}
     {#- Each shard can only vouch for its own rows, so a unique index takes in what they are spread
         by. As that follows from the key, no row more can get in. -#}
-    {%- set citus = spread() -%}
-    {%- if citus and citus.distribute_by and index_dict.unique and citus.distribute_by not in index_dict.columns -%}
-        {%- set index_dict = dict(index_dict, columns=index_dict.columns + [citus.distribute_by]) -%}
+    {%- set by = spread().distribute_by -%}
+    {%- if by and index_dict.unique and by not in index_dict.columns -%}
+        {{ return(dict(index_dict, columns=index_dict.columns + [by])) }}
     {%- endif -%}
-    {{ return(dbt.postgres__get_create_index_sql(relation, index_dict)) }}
+    {{ return(index_dict) }}
 {%- endmacro %}

@@ -11,6 +11,7 @@
             {'columns': ['product_id']},
             {'columns': ['location_id']},
             {'columns': ['transaction_date']},
+            {'columns': ['unreadable_quantity'], 'where': 'unreadable_quantity is not null'},
         ],
         pre_hook="{{ follow('cleaned_transaction') }}",
         post_hook="{{ guarantee_not_null() }}",

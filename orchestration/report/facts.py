@@ -305,7 +305,10 @@ def _figures(warehouse: _Warehouse) -> dict[str, Any]:
         "Rejected": ("select count(*) from {}", "rejected_transaction"),
         "Superseded": ("select count(*) from {}", "superseded_transaction"),
         "Quantity missing": ("select count(*) from {}", "missing_quantity"),
-        "Quantity unreadable": ("select count(unreadable_quantity) from {}", "transaction"),
+        "Quantity unreadable": (
+            "select count(*) from {} where unreadable_quantity is not null",
+            "transaction",
+        ),
         "Newest load": ("select max(finished_at) from {}", "load_ledger"),
     }
     found = {name: warehouse.rows(*query) for name, query in queries.items()}

@@ -26,6 +26,7 @@ def _without_citus(folder):
     for path in (
         *(folder / "models").rglob("*.*"),
         folder / "macros/gold/dimension_members.sql",
+        folder / "macros/incremental/create_index.sql",
         folder / "macros/incremental/merge.sql",
         folder / "macros/incremental/watermark.sql",
     ):

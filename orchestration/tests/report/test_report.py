@@ -16,6 +16,7 @@ from orchestration.report.facts import gather
 from orchestration.report.listing import Listing
 from orchestration.report.page import render
 from orchestration.report.plots import WIDE, plot, ticks
+from orchestration.report.results import last_run
 from orchestration.report.terminal import shown, text
 from orchestration.tests.support import Dbt, empty_lake, load, write_csv
 from orchestration.warehouse.errors import UserError
@@ -115,6 +116,48 @@ def test_figures_are_those_of_the_marts(built, target, analyst_connection):
     total = analyst_connection.execute(f"select sum(revenue) from {marts}country").fetchone()[0]
     assert total > 0
     assert f"Total revenue: {total:,.2f}" in told
+
+
+def test_what_is_drawn_is_what_the_marts_hold(built, target, analyst_connection):
+    drawn = {
+        listing.title: re.findall(r'<desc class="value">([^<]*)</desc>', plot(listing, WIDE))
+        for listing in gather("-infinity", target).listings
+        if listing.plot
+    }
+    for title, mart in (
+        ("Revenue by month", "agg_sales_monthly"),
+        ("Revenue by country", "agg_sales_country"),
+        ("Customers with most revenue", "agg_sales_customer"),
+    ):
+        revenues = analyst_connection.execute(
+            f"select revenue from analyst_data_marts.{mart} order by revenue desc limit 10"
+        ).fetchall()
+        assert sorted(drawn[title]) == sorted(f"{revenue:,.0f}" for (revenue,) in revenues)
+
+
+def test_the_night_tells_of_its_build_and_of_its_tests(tmp_path):
+    """It builds, keeps the results, and tests: what was tested again counts as it is now."""
+
+    def write(name, which, results):
+        content = {
+            "metadata": {"generated_at": "2026-01-02T03:04:05Z"},
+            "args": {"which": which},
+            "elapsed_time": 10.0,
+            "results": [{"unique_id": id_, "status": status} for id_, status in results.items()],
+        }
+        (tmp_path / name).write_text(json.dumps(content))
+
+    write("build_results.json", "build", {"model.f.a": "success", "test.f.b": "pass"})
+    write("run_results.json", "test", {"test.f.b": "fail", "test.f.c": "pass"})
+    night = last_run(tmp_path)
+    assert {result["unique_id"]: result["status"] for result in night.results} == {
+        "model.f.a": "success",
+        "test.f.b": "fail",
+        "test.f.c": "pass",
+    }
+    assert night.failed and night.seconds == 20
+    write("run_results.json", "build", {"model.f.a": "success"})
+    assert len(last_run(tmp_path).results) == 1
 
 
 def test_every_row_that_did_not_make_it_is_told(built, target):

@@ -27,7 +27,7 @@ from orchestration.loader.ledger import Load, blocks_of, copy_blocks, pass_fence
 from orchestration.warehouse.layouts import layout
 
 ATTEMPTS = 5
-MAX_SORTED_BYTES = 1 << 25  # the server sorts a chunk of more: memory stays flat
+MAX_SORTED_BYTES = 20 << 20  # the server sorts a chunk of more: memory stays flat
 ROWS_PER_BLOCK = 1000
 # Another writer of the same rows came in between, or a database that does not sort by bytes has
 # ids where it said that there were none. With the next try, which merges, it no longer matters.

@@ -20,7 +20,6 @@ counted as (
             from {{ ref('cleaned_transaction') }}
             inner join recent using (source_transaction_id)
         ) as recent_here,
-        (select count(*) from {{ ref('cleaned_transaction') }}) as cleaned,
         (select count(*) from {{ ref('transaction') }}) as in_silver,
         (select count(*) from {{ ref('rejected_transaction') }}) as rejected,
         (select count(*) from {{ ref('superseded_transaction') }}) as superseded
@@ -28,6 +27,4 @@ counted as (
 
 select *
 from counted
-where
-    settled_in_the_lake <> cleaned - recent_here
-    or cleaned <> in_silver + rejected + superseded
+where settled_in_the_lake <> in_silver + rejected + superseded - recent_here

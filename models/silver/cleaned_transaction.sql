@@ -7,6 +7,7 @@
             {'columns': ['source_transaction_id'], 'unique': true},
             {'columns': ['transaction_id']},
             {'columns': ['changed_at']},
+            {'columns': ['source_transaction_id'], 'where': 'reasons is not null'},
         ],
         pre_hook="{{ follow_lake() }}",
         post_hook="{{ guarantee_not_null() }}",

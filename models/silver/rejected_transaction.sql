@@ -7,5 +7,4 @@ select
     source_line,
     load_timestamp
 from {{ ref('cleaned_transaction') }}
--- A row has no keys if, and only if, it has reasons; and there is an index on the keys.
-where transaction_id is null and reasons is not null
+where reasons is not null

@@ -28,7 +28,7 @@ def overlay(workers: int) -> dict[str, object]:
                 "file": str(ORCHESTRATION / "docker-compose.citus.yml"),
                 "service": "citus-worker",
             },
-            "volumes": [f"{name}:/var/lib/postgresql/citus"],
+            "volumes": [f"{name}:/var/lib/postgresql"],
             "deploy": {"replicas": 1},
         }
         for name in names

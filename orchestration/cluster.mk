@@ -14,6 +14,8 @@ ifdef CITUS
 CITUS_WORKERS := .cache/docker-compose.citus-workers.json
 COMPOSE += -f orchestration/docker-compose.citus.yml -f $(CITUS_WORKERS)
 export WORKERS ?= 3
+# The lake is a schema of it, there (docs/decisions/0011).
+export LAKE_DATABASE := pro
 
 up down state rebalance: $(CITUS_WORKERS)
 .PHONY: $(CITUS_WORKERS)

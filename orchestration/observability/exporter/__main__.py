@@ -37,7 +37,9 @@ def _connect(host: str, database: str) -> psycopg.Connection[Any]:
 
 def of_warehouse() -> Iterator[Metric]:
     """Return the metrics of loads and builds."""
-    with _connect(os.environ.get("MONITOR_HOST", "postgres-dbt"), "data_lake") as connection:
+    host = os.environ.get("MONITOR_HOST", "postgres-dbt")
+    # On a Citus cluster the lake is a schema of `pro`.
+    with _connect(host, os.environ.get("LAKE_DATABASE", "data_lake")) as connection:
         yield from warehouse.collect(
             connection, Path(os.environ["DBT_TARGET_PATH"]), Path("/volumes")
         )

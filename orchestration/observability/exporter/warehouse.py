@@ -45,7 +45,7 @@ def collect(
     """Return the metrics of loads, builds and room.
 
     Args:
-        connection: To `data_lake`, as the role `monitor`.
+        connection: To the database of the lake, as the role `monitor`.
         artifacts: The folder in which the gate leaves dbt's results.
         volumes: A folder whose subfolders are file systems to watch.
 

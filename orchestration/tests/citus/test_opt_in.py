@@ -5,6 +5,8 @@ import re
 import psycopg
 import pytest
 
+from orchestration.cluster import sshd
+from orchestration.cluster.citus_workers import overlay
 from orchestration.tests.support import Dbt, copy_checkout, insert_row
 from orchestration.warehouse.settings import CHECKOUT
 
@@ -80,3 +82,33 @@ def test_models_keep_to_what_a_cluster_runs(server, tmp_path, why):
         for path in models:
             code = re.sub(r"--.*|'(?:[^']|'')*'", "", path.read_text())
             assert not re.search(IDIOMS[why], code), f"{path.name}: {why}"
+
+
+def test_what_dbt_is_told_reaches_its_sessions(tmp_path, monkeypatch):
+    """dbt runs behind sshd, whose sessions get no more of the environment than they are given."""
+    told = overlay(3)["services"]["dbt"]["environment"]
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "key").touch()
+    configuration = sshd.configure(
+        tmp_path, "127.0.0.1", 2222, tmp_path / "key", tmp_path / "key"
+    ).read_text()
+    for name, value in told.items():
+        assert f'"{name}={value}"' in configuration
+
+
+def test_every_table_says_how_it_is_spread(tmp_path):
+    """What says nothing would stay on the coordinator, and a slip of the pen makes a reference."""
+    models = [
+        node
+        for node in Dbt("dev", tmp_path).manifest.nodes.values()
+        if node.resource_type == "model" and node.config.materialized != "view"
+    ]
+    names = {node.name for node in models}
+    assert len(names) == 9
+    for node in models:
+        said = dict(node.config.meta.get("citus", {}))
+        if said != {"reference": True}:
+            assert said.pop("distribute_by", None) in node.columns, node.name
+            assert {said.pop("colocate_with", node.name)} <= names, node.name
+            assert said == {}, node.name

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from orchestration.cluster import sshd
 from orchestration.cluster.citus_workers import overlay
 from orchestration.warehouse.settings import CHECKOUT
 
@@ -58,19 +57,6 @@ def test_who_needs_the_workers_is_told(services):
     assert {f"citus-worker-{number}" for number in (1, 2, 3)} < set(
         services["provision"]["depends_on"]
     )
-
-
-def test_what_dbt_is_told_reaches_its_sessions(tmp_path, monkeypatch):
-    """dbt runs behind sshd, whose sessions get no more of the environment than they are given."""
-    told = overlay(3)["services"]["dbt"]["environment"]
-    for name, value in told.items():
-        monkeypatch.setenv(name, value)
-    (tmp_path / "key").touch()
-    configuration = sshd.configure(
-        tmp_path, "127.0.0.1", 2222, tmp_path / "key", tmp_path / "key"
-    ).read_text()
-    for name, value in told.items():
-        assert f'"{name}={value}"' in configuration
 
 
 @pytest.mark.parametrize("wrong", [[], ["0"], ["many"]])

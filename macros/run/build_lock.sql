@@ -22,6 +22,11 @@
 
 {% macro prepare_run() -%}
     {%- if execute and writes_to_the_target() -%}
+        {%- if not env_var('WAREHOUSE_WORKERS', '') and run_query("select 1 from pg_extension where extname = 'citus'").rows -%}
+            {%- do exceptions.raise_compiler_error(
+                'This warehouse is spread over a Citus cluster; let WAREHOUSE_WORKERS name the worker nodes'
+            ) -%}
+        {%- endif -%}
         {%- do refresh_window() -%}
         {%- do run_query(create_audit_tables()) -%}
         {%- do _claim_build() -%}

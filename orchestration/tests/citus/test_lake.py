@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from orchestration.tests.support import Dbt
 from orchestration.warehouse.provision import provision
 
 READERS = ["dbt_pro", "dbt_ci", "analyst"]
@@ -80,6 +81,15 @@ def test_again_changes_nothing(cluster, spread_lake):
     with cluster():
         provision()
     assert catalogue() == before
+
+
+def test_a_build_that_was_not_told_of_the_workers_stops(cluster, tmp_path, monkeypatch):
+    """It would put all on the coordinator, and be green."""
+    with cluster():
+        dbt = Dbt("pro", tmp_path)
+        monkeypatch.delenv("WAREHOUSE_WORKERS")
+        with pytest.raises(AssertionError, match="let WAREHOUSE_WORKERS name the worker nodes"):
+            dbt("run", "--select", "date_dim")
 
 
 def test_a_new_landing_column_is_shown(cluster, spread_lake):

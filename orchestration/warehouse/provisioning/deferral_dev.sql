@@ -43,6 +43,8 @@ alter view deferral.seen_column owner to pro_reader;
 create or replace procedure deferral.refresh()
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+-- On a cluster the window is on the coordinator only, and pro_reader may enter no other node.
+set citus.enable_ddl_propagation = off
 as $$
 declare
     change record;

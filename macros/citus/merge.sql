@@ -22,7 +22,7 @@
             {% for name in compared %}old.{{ name }}{{ ', ' if not loop.last }}{% endfor %}
         ) is distinct from (
             {% for name in compared %}excluded.{{ name }}{{ ', ' if not loop.last }}{% endfor %}
-        );
+        )
     {%- else -%}
         merge into {{ target }} as old
         using (select * from {{ source }} where load_timestamp is not null) as new
@@ -36,7 +36,14 @@
             update set {% for name in updated if name != citus.distribute_by %}{{ name }} = new.{{ name }}{{ ', ' if not loop.last }}{% endfor %}
         when not matched then
             insert ({{ names | join(', ') }})
-            values ({% for name in names %}new.{{ name }}{{ ', ' if not loop.last }}{% endfor %});
+            values ({% for name in names %}new.{{ name }}{{ ', ' if not loop.last }}{% endfor %})
     {%- endif %}
-    drop table {{ source }}
+{%- endmacro %}
+
+{% macro forget_rows_of_a_build() -%}
+    {#- Post-hook of every model. Not the last statement of the merge, as that one tells dbt how many
+        rows were written. -#}
+    {%- if spread() -%}
+        drop table if exists {{ make_temp_relation(this) }}
+    {%- endif -%}
 {%- endmacro %}

@@ -28,9 +28,10 @@
 {%- endmacro %}
 
 {% macro postgres__make_temp_relation(base_relation, suffix) -%}
-    {#- Citus cannot spread a temporary table, so the rows of a build wait in an ordinary one. -#}
+    {#- Citus cannot spread a temporary table, so the rows of a build wait in an ordinary one; always
+        of the same name, as forget_rows_of_a_build has to find it. Builds of a model take turns. -#}
     {%- if spread() -%}
-        {{ return(postgres__make_relation_with_suffix(base_relation, suffix, dstring=true)) }}
+        {{ return(postgres__make_relation_with_suffix(base_relation, suffix, dstring=false)) }}
     {%- endif -%}
     {{ return(dbt.postgres__make_temp_relation(base_relation, suffix)) }}
 {%- endmacro %}

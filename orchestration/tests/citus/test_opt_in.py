@@ -27,6 +27,7 @@ def _without_citus(folder):
     (folder / "macros/citus/_macros.yml").unlink()
     for path in (
         *(folder / "models").rglob("*.*"),
+        folder / "dbt_project.yml",
         folder / "macros/gold/dimension_members.sql",
         folder / "macros/incremental/create_index.sql",
         folder / "macros/incremental/merge.sql",
@@ -36,6 +37,7 @@ def _without_citus(folder):
         text = re.sub(r"    config:\n      meta:\n        citus: .*\n", "", text)
         text = re.sub(r"matching\((ref\('\w+'\)|this)[^)]*\)", r"\1", text)
         text = re.sub(r" *\{%- if spread\(\) -%\}\n.*\n *\{%- endif -%\}\n", "", text)
+        text = re.sub(r"    \+post-hook: .*forget_rows.*\n", "", text)
         path.write_text(re.sub(r"\n *\{\{- settle\(\) \}\}", "", text))
 
 

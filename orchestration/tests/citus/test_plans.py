@@ -117,8 +117,8 @@ def test_what_reads_the_lake_works_where_the_rows_lie(built, cluster, relation):
 @pytest.mark.parametrize("relation", SPREAD)
 def test_merges_run_on_every_worker(built, cluster, relation):
     pro, folder = built
-    delete, merge, drop = _sql(folder, "run", relation).rpartition("$$;")[2].split(";")
-    waiting = re.search(r"drop table (\S+)", drop)[1]
+    delete, merge = _sql(folder, "run", relation).rpartition("$$;")[2].split(";")
+    waiting = re.search(r"from (\S+) where load_timestamp", merge)[1]
     key = re.search(r"on old.(\w+) = new", merge)[1]
     with pro.transaction(force_rollback=True):
         pro.execute(f"create table {waiting} as select * from {relation} with no data")

@@ -22,6 +22,8 @@ PLAYED = {
         "serial_order or killed_anywhere or overtaken or newer_load or merged_twice",
     ),
     "any history": ([f"{TESTS}/dbt/test_any_history.py"], "any_history or alone"),
+    # The one that is left out goes on to a server without workers.
+    "pull requests": ([f"{TESTS}/slim_ci/test_build.py"], "not makes_another_server"),
     # A cluster has no trigger: an update that does not stamp the row is none of the loader's.
     "late commits": ([f"{TESTS}/dbt/test_late_commits.py"], "not over_many_builds"),
 }

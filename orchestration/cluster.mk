@@ -12,7 +12,8 @@ export AIRFLOW_PORT
 # CITUS=1: the warehouse is a cluster of databases, with as many workers as Airflow has.
 ifdef CITUS
 CITUS_WORKERS := .cache/docker-compose.citus-workers.json
-COMPOSE += -f orchestration/docker-compose.citus.yml -f $(CITUS_WORKERS)
+CITUS_FILES := -f orchestration/docker-compose.citus.yml -f $(CITUS_WORKERS)
+COMPOSE += $(CITUS_FILES)
 export WORKERS ?= 3
 # The lake is a schema of it, there (docs/decisions/0011).
 export LAKE_DATABASE := pro
@@ -53,7 +54,7 @@ up: secrets ## start the cluster and wait until it is healthy (WORKERS=3, AIRFLO
 
 .PHONY: down
 down: ## stop the cluster; what it stored stays (down VOLUMES=1 deletes that too)
-	@$(call compose,$(OBSERVED_all)) down --remove-orphans $(if $(VOLUMES),--volumes)
+	@$(call compose,$(OBSERVED_all)) $(CITUS_FILES) down --remove-orphans $(if $(VOLUMES),--volumes)
 
 .PHONY: rotate
 rotate: ## make all of the running cluster's passwords and keys anew

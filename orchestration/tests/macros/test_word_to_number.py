@@ -93,11 +93,11 @@ NOT_NUMBERS = [
 ]  # fmt: skip
 
 
-def compiled(expression):
+def compiled(expression, macro="word_to_number"):
     # The macro needs nothing of dbt.
     jinja = Environment(autoescape=False)  # noqa: S701 (SQL, not HTML)
     template = jinja.from_string(MACRO.read_text(encoding="utf-8"))
-    return template.module.word_to_number(expression)
+    return getattr(template.module, macro)(expression)
 
 
 @pytest.fixture
@@ -112,6 +112,20 @@ def word_to_number(analyst_connection):
         return [value for (value,) in analyst_connection.execute(query, [list(texts)])]
 
     return values
+
+
+@pytest.fixture
+def both_readers(analyst_connection):
+    """What the dictionaries make of texts; and the general reader, where they make something."""
+    given = '((given)::text collate "C")'
+    plain, general = (compiled(given, f"number_in_{kind}") for kind in ("plain_words", "words"))
+    query = (
+        f"select plain, case when plain is not null then {general} end"
+        f" from (select given, place, {plain} as plain"
+        " from unnest(%s::text[]) with ordinality as texts (given, place) offset 0) as found"
+        " order by place"
+    )
+    return lambda texts: analyst_connection.execute(query, [list(texts)]).fetchall()
 
 
 def wrong(word_to_number, expected):
@@ -226,15 +240,42 @@ def test_agrees_with_a_plain_parser_on_any_sequence(word_to_number):
     assert wrong(word_to_number, {" ".join(words): parsed(words) for words in sequences}) == []
 
 
-def test_the_short_ways_agree_with_the_general_one(word_to_number):
-    """A tab in front takes a text past them."""
+def test_the_dictionaries_read_every_usual_number(both_readers):
     chance = random.Random(SEED)
+    numbers = {
+        *range(1, 10_000),
+        *(chance.randrange(10 ** chance.randint(5, 9)) for _ in range(3000)),
+    }
+    expected = {
+        case(spelling): number
+        for number in numbers
+        for spelling in spellings(num2words(number))
+        for case in (str.lower, str.title)
+        if "\n" not in spelling
+    } | {
+        "zero": 0,
+        "NINE HUNDRED AND FIVE": 905,
+        "minus six thousand, five": -6005,
+        "Negative One Million": -1_000_000,
+        "minus zero point zero five": Decimal("-0.05"),
+        "two thousand point one-two five": Decimal("2000.125"),
+    }
+    found = zip(expected.items(), both_readers(expected), strict=True)
+    assert [(text, pair) for (text, number), pair in found if pair != (number, number)] == []
+
+
+def test_the_dictionaries_read_nothing_that_the_general_reader_reads_otherwise(both_readers):
+    chance = random.Random(SEED)
+    pieces = ["one", " two", " Five", " ten", " twenty", "-one", " zero", " hundred", "hundred"]
+    pieces += [" thousand", " million", " and", ",", " point", " point ", "minus ", " ", "Z", "5"]
     vocabulary = [*UNITS, *TEENS, *TENS, "zero", "minus", *["hundred", "thousand", "million"] * 3]
     vocabulary += [*["and", "point", "thousand,", "million,"] * 2, "half", "onee", "twenty-one"]
-    texts = [" ".join(chance.choices(vocabulary, k=chance.randint(1, 9))) for _ in range(20_000)]
-    texts += [text.title() for text in texts[:2000]]
-    general = word_to_number(f"\t{text}" for text in texts)
-    assert wrong(word_to_number, dict(zip(texts, general, strict=True))) == []
+    texts = ["".join(parts) for length in range(1, 5) for parts in product(pieces, repeat=length)]
+    texts += ["".join(chance.choices(pieces, k=chance.randint(5, 12))) for _ in range(20_000)]
+    texts += [" ".join(chance.choices(vocabulary, k=chance.randint(1, 9))) for _ in range(20_000)]
+    texts += [text.title() for text in texts[-2000:]]
+    found = zip(texts, both_readers(texts), strict=True)
+    assert [(text, pair) for text, pair in found if pair[0] != pair[1]] == []
 
 
 PIECES = st.sampled_from(

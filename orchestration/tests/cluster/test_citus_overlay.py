@@ -50,6 +50,11 @@ def test_nodes_are_as_closed_as_the_single_server(services):
         assert [secret["source"] for secret in node["secrets"]] == ["postgres_dbt_password"]
 
 
+def test_two_processors_are_enough(services):
+    """An engine refuses a container that may use more than there are."""
+    assert max(service.get("cpus", 0) for service in services.values()) == 2
+
+
 def test_who_needs_the_workers_is_told(services):
     told = "citus-worker-1:5432,citus-worker-2:5432,citus-worker-3:5432"
     for name in ("provision", "dbt", "worker"):

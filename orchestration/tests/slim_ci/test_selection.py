@@ -290,7 +290,9 @@ def test_a_setting_of_the_project_selects_everything(project, base, old, new):
 def test_a_model_is_deleted(project, base):
     project.write("models/data_marts/agg_sales_customer.sql", None)
     project.write("models/data_marts/agg_sales_customer.yml", None)
-    project.replace("models/data_marts/_exposures.yml", "      - ref('agg_sales_customer')\n", "")
+    reader = "      - ref('agg_sales_customer')\n"
+    for after in ("      - ref('agg_sales_monthly')\n      - ref('data_quality_check')\n", ""):
+        project.replace("models/data_marts/_exposures.yml", reader + after, after)
     project.replace(
         "tests/marts_agree_with_silver.sql", "ref('agg_sales_customer')", "ref('agg_sales_country')"
     )

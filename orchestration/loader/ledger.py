@@ -112,8 +112,8 @@ def begin_set(connection: Connection, plans: Sequence[Plan]) -> list[Load]:
             other, in this order.
 
     """
-    cuts = {(plan.table, plan.chunk_count, tuple(plan.bounds)) for plan in plans}
-    if len(cuts) > len({plan.table for plan in plans}):
+    cuts = {(plan.table, tuple(plan.bounds)) for plan in plans}
+    if len(cuts) > len(dict(cuts)) or len({plan.chunk_count for plan in plans}) > 1:
         raise ValueError("the files of a set must be cut alike: plan them together")
     with turn(connection), connection.transaction():
         connection.execute("set transaction isolation level read committed")

@@ -41,6 +41,8 @@ class Cluster:
             "LANDING_FOLDER": str(self.landing),
             "AIRFLOW_PORT": str(self.port),
             "TASK_HEARTBEAT_TIMEOUT": "15",
+            # A run at the full hour would take the file that a test has just landed.
+            "RUN_ON_SCHEDULE": "false",
             "PROMETHEUS_PORT": str(scratch.free_port()),
             "ALERTMANAGER_PORT": str(scratch.free_port()),
         }

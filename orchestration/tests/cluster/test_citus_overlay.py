@@ -55,6 +55,11 @@ def test_two_processors_are_enough(services):
     assert max(service.get("cpus", 0) for service in services.values()) == 2
 
 
+def test_runs_are_due_by_the_clock_unless_told_otherwise(services):
+    environment = services["scheduler"]["environment"]
+    assert environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] == "true"
+
+
 def test_who_needs_the_workers_is_told(services):
     told = "citus-worker-1:5432,citus-worker-2:5432,citus-worker-3:5432"
     for name in ("provision", "dbt", "worker"):

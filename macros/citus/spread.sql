@@ -14,6 +14,10 @@
             '{{ relation }}', '{{ by }}', colocate_with => '{{ with or 'default' }}'
         )
     {%- else -%}
+        {#- The first of a database in turns: made at the same moment, each would begin a group of its
+            own, and a node that is added later gets the tables of one group. -#}
+        select pg_advisory_xact_lock(hashtext('create_reference_table'))
+        where not exists (select from pg_dist_partition where partmethod = 'n' and repmodel = 't');
         select create_reference_table('{{ relation }}')
     {%- endif -%}
 {%- endmacro %}

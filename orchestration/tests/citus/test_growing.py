@@ -27,6 +27,12 @@ def test_a_worker_without_shards_gets_its_share(cluster, spread_lake, tmp_path):
         support.load(support.write_csv(tmp_path / "rows.csv", records))
         dbt("run", "--full-refresh")
         before = contents(pro, "", without=set())
+        # A node that is added gets the reference tables of one group, so there is to be but one.
+        groups = pro.execute(
+            "select count(distinct colocationid) from pg_dist_partition"
+            " where partmethod = 'n' and repmodel = 't'"
+        ).fetchall()
+        assert groups == [(1,)]
         host, _, port = cluster.workers[-1].rpartition(":")
         # As a node that was just added: it has no shard, and may have some.
         pro.execute("select citus_drain_node(%s, %s, 'block_writes')", [host, int(port)])

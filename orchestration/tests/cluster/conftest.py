@@ -7,6 +7,7 @@ import secrets
 import subprocess
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -24,6 +25,9 @@ RUN_SECONDS = 240
 
 class Cluster:
     """The running cluster, as an operator sees it."""
+
+    lake = "data_lake"  # the database that has the schema `forex`
+    overlays: tuple[str, ...] = ()  # what is laid over docker-compose.yml
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -63,9 +67,9 @@ class Cluster:
         return output
 
     def compose(self, *arguments: str, check: bool = True) -> str:
-        return self.command(
-            "docker", "compose", "-f", "orchestration/docker-compose.yml", *arguments, check=check
-        )
+        files = ("orchestration/docker-compose.yml", *self.overlays)
+        named = [f"--file={file}" for file in files]
+        return self.command("docker", "compose", *named, *arguments, check=check)
 
     def containers(self, *services: str) -> list[str]:
         return self.compose("ps", "--all", "--quiet", *services).split()
@@ -164,7 +168,7 @@ class Cluster:
 
     def conservation(self) -> tuple[int, int]:
         """Rows in the lake, and rows in silver, kept or told."""
-        ((lake,),) = self.rows("data_lake", "select count(*) from forex.customer_transactions")
+        ((lake,),) = self.rows(self.lake, "select count(*) from forex.customer_transactions")
         ((silver,),) = self.rows(
             "pro",
             "select (select count(*) from silver.transaction)"
@@ -174,11 +178,10 @@ class Cluster:
         return lake, silver
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory):
-    folder = Path(scratch.environment()["WAREHOUSE_FOLDER"])
-    made = Cluster(folder)
-    made.landing.mkdir()
+@contextmanager
+def running(made: Cluster):
+    """Start a cluster, and remove it in the end."""
+    made.landing.mkdir(parents=True)
     made.landing.chmod(0o755)
     made.command("make", "down", "VOLUMES=1", check=False)
     try:
@@ -189,4 +192,10 @@ def cluster(tmp_path_factory):
     finally:
         if not os.environ.get("KEEP_CLUSTER"):
             made.command("make", "down", "VOLUMES=1")
-            made.command("rm", "-rf", str(folder))
+            made.command("rm", "-rf", str(made.folder))
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    with running(Cluster(Path(scratch.environment()["WAREHOUSE_FOLDER"]))) as made:
+        yield made

@@ -65,7 +65,7 @@ def wait_for_merges(cluster, count: int) -> None:
 
 def landed(cluster, name: str) -> tuple:
     (found,) = cluster.rows(
-        "data_lake",
+        cluster.lake,
         "select rows_read, rows_inserted, rows_rejected from forex.load_ledger"
         " where source_file = %s and finished_at is not null",
         name,

@@ -25,6 +25,7 @@ PLAYED = {
     # The one that is left out goes on to a server without workers.
     "pull requests": ([f"{TESTS}/slim_ci/test_build.py"], "not makes_another_server"),
     # A cluster has no trigger: an update that does not stamp the row is none of the loader's.
+    "builds during a load": ([f"{TESTS}/dbt/test_build_during_a_load.py"], ""),
     "late commits": ([f"{TESTS}/dbt/test_late_commits.py"], "not over_many_builds"),
 }
 

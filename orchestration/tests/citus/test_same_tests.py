@@ -24,8 +24,8 @@ PLAYED = {
     "any history": ([f"{TESTS}/dbt/test_any_history.py"], "any_history or alone"),
     # The one that is left out goes on to a server without workers.
     "pull requests": ([f"{TESTS}/slim_ci/test_build.py"], "not makes_another_server"),
-    # A cluster has no trigger: an update that does not stamp the row is none of the loader's.
     "builds during a load": ([f"{TESTS}/dbt/test_build_during_a_load.py"], ""),
+    # A cluster has no trigger: an update that does not stamp the row is none of the loader's.
     "late commits": ([f"{TESTS}/dbt/test_late_commits.py"], "not over_many_builds"),
 }
 
